@@ -1,0 +1,1 @@
+"""The board's side: the fleet half at this level, measuring below it."""

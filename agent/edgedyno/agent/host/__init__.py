@@ -1,0 +1,1 @@
+"""The only readers of /proc and /sys; every path goes through a root directory."""

@@ -1,0 +1,1 @@
+"""Plan, race and supervise trials; knows nothing of the network."""

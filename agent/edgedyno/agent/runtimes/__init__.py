@@ -1,0 +1,1 @@
+"""One module per inference runtime, on the contract in base.py."""

@@ -1,0 +1,1 @@
+"""One module per power source, on the contract in base.py."""

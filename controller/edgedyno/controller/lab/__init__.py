@@ -1,0 +1,1 @@
+"""Variants, scores, verdicts and reports from files and results, without any service."""

@@ -1,0 +1,1 @@
+"""Pages and templates of the service."""

@@ -1,0 +1,110 @@
+"""The job specification: what, where, the sweep, how to measure, what is required."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from edgedyno.core.profile import DatasetProfile, ModelProfile, Name
+from edgedyno.core.units import Bytes, Joules, PerSecond, Ratio, Seconds, Watts
+
+Precision = Literal["fp32", "fp16", "int8"]
+Threads = Annotated[int, Meta(ge=1, le=4096)] | Literal["all"]
+
+
+class BoardSelector(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which boards: by id, by labels (all of them must match), or every one."""
+
+    ids: list[str] = []
+    labels: dict[str, str] = {}
+    all: bool = False
+
+
+class FixedRate(Struct, frozen=True, forbid_unknown_fields=True):
+    """A camera: inputs arrive by the clock."""
+
+    fps: PerSecond
+
+
+class Throughput(Struct, frozen=True, forbid_unknown_fields=True):
+    """Several streams at once."""
+
+    streams: Annotated[int, Meta(ge=1, le=1024)]
+
+
+class Soak(Struct, frozen=True, forbid_unknown_fields=True):
+    """Sustained load, until heat has settled."""
+
+    minutes: Annotated[float, Meta(gt=0, le=1440)]
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="kebab"):
+    """A scenario with parameters; exactly one is given."""
+
+    fixed_rate: FixedRate | None = None
+    throughput: Throughput | None = None
+    soak: Soak | None = None
+
+
+class Sweep(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The cells to try: runtimes x precisions x threads x cores x batch."""
+
+    runtimes: list[str] = []
+    """Empty: every runtime that the board has and that can run a variant."""
+    precisions: list[Precision] = field(default_factory=lambda: ["fp32", "fp16", "int8"])
+    threads: list[Threads] = field(default_factory=lambda: [1, "all"])
+    cores: list[str] = field(default_factory=lambda: ["all"])
+    batch: list[Annotated[int, Meta(ge=1, le=1024)]] = field(default_factory=lambda: [1])
+    scenario: Literal["single-stream"] | Scenario = "single-stream"
+
+
+class Measure(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How surely and how long to measure."""
+
+    precision: Ratio = 0.02
+    """Half-width of the 95 % interval of each median and of the ratios that decide."""
+    max_seconds: Seconds = 600.0
+    """For measuring one execution; what it could not settle is reported as such."""
+
+
+class Require(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Limits that the deployment must meet; the verdict obeys them."""
+
+    latency_p50: Seconds | None = None
+    latency_p90: Seconds | None = None
+    latency_p95: Seconds | None = None
+    latency_p99: Seconds | None = None
+    throughput: PerSecond | None = None
+    accuracy: Ratio | None = None
+    accuracy_drop: Ratio | None = None
+    """Against this model's FP32 on the same images."""
+    power: Watts | None = None
+    energy: Joules | None = None
+    """Per inference."""
+    memory: Bytes | None = None
+    size: Bytes | None = None
+
+
+class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When an execution ends as TIMED_OUT."""
+
+    whole: Seconds = 7200.0
+    """From its start to its end."""
+    silence: Seconds = 900.0
+    """Without a word from its board."""
+    queue: Seconds = 86400.0
+    """From submission to its start."""
+
+
+class JobSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job as its YAML file states it; names and paths are not yet looked up."""
+
+    name: Name
+    model: str | ModelProfile
+    dataset: str | DatasetProfile | None = None
+    boards: BoardSelector = BoardSelector(all=True)
+    sweep: Sweep = Sweep()
+    measure: Measure = Measure()
+    require: Require = Require()
+    timeouts: Timeouts = Timeouts()

@@ -1,0 +1,72 @@
+"""The manifest: everything a board is told about an execution. Files are named by sha256, never by path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from edgedyno.core.job import JobSpec, Measure, Precision, Sweep
+from edgedyno.core.profile import DatasetProfile, ModelProfile, Sha256
+
+
+class ArtifactRef(Struct, frozen=True):
+    """A file by content."""
+
+    sha256: Sha256
+    size_bytes: int
+    name: str = ""
+    """For people only; never used as a path."""
+
+
+class Failure(Struct, frozen=True):
+    """Why something did not work: a stable code and a sentence."""
+
+    code: str
+    text: str
+
+
+class Variant(Struct, frozen=True, omit_defaults=True):
+    """One deployable file of a model, or the reason why it could not be built (then `file` is None)."""
+
+    precision: Precision
+    format: str
+    file: ArtifactRef | None = None
+    recipe: dict[str, Any] = {}
+    """How it was made: method, options, tool versions, hashes of source and calibration images."""
+    failure: Failure | None = None
+
+
+class Image(Struct, frozen=True):
+    """One image of a data set; `id` is its id in the annotations, or its position without them."""
+
+    id: int
+    file: ArtifactRef
+
+
+class Manifest(Struct, frozen=True, omit_defaults=True):
+    """One execution, as its board gets it."""
+
+    job: str
+    execution: str
+    model: ModelProfile
+    variants: list[Variant]
+    sweep: Sweep
+    measure: Measure
+    images: list[Image] = []
+    dataset: str | None = None
+    """Name of the data set, for people; its annotations stay with the controller."""
+    timeout_seconds: float = 7200.0
+
+
+class ResolvedJob(Struct, frozen=True, omit_defaults=True):
+    """A job with its names looked up and its files hashed, ready to be submitted."""
+
+    spec: JobSpec
+    model: ModelProfile
+    source: ArtifactRef
+    class_names: list[str]
+    dataset: DatasetProfile | None = None
+    images: list[Image] = []
+    annotations: ArtifactRef | None = None
+    calibration: list[ArtifactRef] = []

@@ -1,0 +1,217 @@
+"""Wire messages of the fleet protocol, version 1. Unknown fields are ignored: old agents meet new controllers."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from edgedyno.core.board import Capabilities
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.manifest import Manifest
+from edgedyno.core.result import Result
+
+VERSION = 1
+
+# As AWS IoT Jobs names them.
+ExecutionState = Literal[
+    "QUEUED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED"
+]
+TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED"})
+Phase = Literal["fetch", "verify", "settle", "warm-up", "measure", "accuracy", "upload"]
+
+
+class Message(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True):
+    """Base of all messages."""
+
+    v: int = VERSION
+
+
+class State(Message):
+    """A board's birth, death (last will) and change of execution; retained."""
+
+    board: str
+    online: bool
+    boot_id: str
+    session_epoch: int
+    """Rises with every start of the agent; an older one is a late last will and is ignored."""
+    capabilities_sha256: str = ""
+    execution: str | None = None
+    agent_version: str = ""
+
+
+class Caps(Message):
+    """A board's capabilities; retained."""
+
+    board: str
+    session_epoch: int
+    capabilities: Capabilities
+
+
+class Progress(Struct, frozen=True):
+    """How far an execution has come; `eta_seconds` is None while nothing is known."""
+
+    phase: Phase
+    trials_done: int
+    trials_total: int
+    current: str = ""
+    elapsed_seconds: float = 0.0
+    eta_seconds: float | None = None
+
+
+class ExecutionRecord(Struct, frozen=True):
+    """An execution as the controller has it."""
+
+    execution: str
+    job: str
+    board: str
+    state: ExecutionState
+    version: int
+    attempt: int
+    phase: Phase | None = None
+    progress: Progress | None = None
+    reason: str | None = None
+    stalled: bool = False
+    cancel_requested: bool = False
+
+
+class Lease(Struct, frozen=True):
+    """The right to run an execution, for a duration from receipt; `lease_id` fences late writers."""
+
+    lease_id: str
+    duration_seconds: float
+
+
+class Next(Message):
+    """Ask for the head of this board's queue; answered with an assignment or nothing."""
+
+    request_id: str
+
+
+class Get(Message):
+    """Ask for the record of an execution."""
+
+    request_id: str
+    execution: str
+
+
+class Update(Message):
+    """Report state and progress; refused with the current record when `expected_version` is not its version."""
+
+    request_id: str
+    execution: str
+    lease_id: str
+    expected_version: int
+    state: ExecutionState
+    progress: Progress | None = None
+    reason: str | None = None
+
+
+class Renew(Message):
+    """Keep a lease."""
+
+    request_id: str
+    execution: str
+    lease_id: str
+
+
+class Response(Message):
+    """Answer to any request: `error` is None when it was granted."""
+
+    request_id: str
+    error: str | None = None
+    text: str | None = None
+    record: ExecutionRecord | None = None
+    lease: Lease | None = None
+    manifest: Manifest | None = None
+    """Only in answer to `next`."""
+
+
+class Desired(Message):
+    """Doorbell: the head of the board's queue; retained."""
+
+    execution: str | None
+    version: int
+    cancel_requested: bool = False
+
+
+class ResultMessage(Message, tag="result"):
+    """A result on its way up; the key is (board, stream_epoch, seq), and `msg_id` is unique."""
+
+    msg_id: str
+    board: str
+    stream_epoch: str
+    """Names one outbox; a new one begins when its database is lost."""
+    seq: int
+    execution: str
+    attempt: int
+    lease_id: str
+    record: Result
+
+
+class Refusal(Struct, frozen=True):
+    """A result that the controller will never take, and why: the board may forget it."""
+
+    seq: int
+    code: str
+    text: str
+
+
+class Ack(Message):
+    """After the database commit: everything up to `up_to` is safe, but for the refused ones, which are final."""
+
+    stream_epoch: str
+    up_to: int
+    refused: list[Refusal] = []
+
+
+class Telemetry(Message):
+    """Heartbeat with live readings; never stored."""
+
+    board: str
+    session_epoch: int
+    uptime_seconds: float
+    load: float | None = None
+    temperature_celsius: dict[str, float] = {}
+    frequency_hz: dict[str, float] = {}
+    power_watts: dict[str, float] = {}
+    outbox_depth: int = 0
+    rss_bytes: int | None = None
+
+
+class ControllerState(Message, tag="controller"):
+    """Tells boards that a controller is there, and where its HTTP API is; retained, and the last will."""
+
+    online: bool
+    api_url: str | None = None
+
+
+AnyMessage = (
+    State | Caps | Next | Get | Update | Renew | Response | Desired | ResultMessage | Ack | Telemetry | ControllerState
+)
+M = TypeVar("M", bound=Message)
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
+
+
+def encode(message: Message) -> bytes:
+    """Encode one message as JSON."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes | str, expected: type[M]) -> M:
+    """Decode a message that must be of type `expected`.
+
+    Raises ConfigError (code `message.invalid`) for anything else, another major version included.
+    """
+    try:
+        message = _decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"not a message of protocol v{VERSION}: {error}", code="message.invalid") from error
+    if message.v != VERSION:
+        raise ConfigError(f"found protocol v{message.v}, expected v{VERSION}", code="message.version")
+    if not isinstance(message, expected):
+        found, wanted = type(message).__name__, expected.__name__
+        raise ConfigError(f"found a {found} message, expected {wanted}", code="message.invalid")
+    return message

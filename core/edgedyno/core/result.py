@@ -1,0 +1,194 @@
+"""The result record: what one trial gave. SI base units; what was not measured is None and says why."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from edgedyno.core.manifest import Failure
+from edgedyno.core.profile import Sha256
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+class LatencySummary(Struct, frozen=True):
+    """Seconds per invoke call in the steady state.
+
+    A percentile is None where too few samples support it (64 / 130 / 662 for p90 / p95 / p99: LoadGen's early
+    stopping at confidence 0.99). `p50_low` and `p50_high` bound the median's 95 % interval.
+    """
+
+    n: int
+    min: float
+    p50: float
+    mean: float
+    p50_low: float | None = None
+    p50_high: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class EnergySummary(Struct, frozen=True):
+    """Joules per inference with their 95 % interval, and what was metered."""
+
+    value: float
+    low: float
+    high: float
+    idle_subtracted: float | None
+    source: str
+    scope: str
+
+
+class PowerSummary(Struct, frozen=True):
+    """Watts while the trial ran and while the board was idle."""
+
+    mean: float
+    idle: float | None
+
+
+class Accuracy(Struct, frozen=True):
+    """A score on `images` images with its 95 % interval, as a ratio from 0 to 1."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    images: int
+    details: dict[str, float] = {}
+
+
+class Drop(Struct, frozen=True):
+    """How much less than FP32 on the same images, with its 95 % interval (paired bootstrap over images)."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Conditions(Struct, frozen=True, omit_defaults=True):
+    """Under what circumstances the trial ran. An unreadable quantity is absent or None."""
+
+    governor: dict[str, str] = {}
+    frequency_hz: dict[str, float] = {}
+    temperature_celsius: dict[str, float] = {}
+    throttled: bool | None = None
+    load: float | None = None
+    pressure: dict[str, float] = {}
+    power_mode: str | None = None
+    kernel: str = ""
+    agent_version: str = ""
+    extra: dict[str, Any] = {}
+
+
+class Validity(Struct, frozen=True, omit_defaults=True):
+    """A result's verdict on itself."""
+
+    valid: bool
+    reasons: list[str] = []
+    """Why it is void; empty when valid."""
+    not_checkable: list[str] = []
+    """Checks for which this board has no source."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """One trial's outcome; the same names in the store, the API, JSONL, CSV and Parquet."""
+
+    job: str
+    execution: str
+    attempt: int
+    board: str
+    model: str
+    trial: str
+    """Stable id of the cell within its execution."""
+    variant_sha256: Sha256 | None
+    format: str
+    runtime: str
+    runtime_version: str | None
+    precision: str
+    effective_precision: str | None = None
+    effective_precision_reason: str | None = None
+    threads: int
+    cores: str
+    cpus: list[int] = []
+    batch: int = 1
+    scenario: str = "single-stream"
+    status: Status
+    failure: Failure | None = None
+    load_seconds: float | None = None
+    first_inference_seconds: float | None = None
+    latency_seconds: LatencySummary | None = None
+    latency_seconds_reason: str | None = None
+    settled: bool | None = None
+    """Whether the median's interval reached the job's precision before time was up."""
+    eliminated: bool = False
+    throughput_per_second: float | None = None
+    energy_joules_per_inference: EnergySummary | None = None
+    energy_joules_per_inference_reason: str | None = None
+    power_watts: PowerSummary | None = None
+    power_watts_reason: str | None = None
+    peak_rss_bytes: int | None = None
+    size_bytes: int | None = None
+    """Of the variant's file."""
+    accuracy: Accuracy | None = None
+    accuracy_reason: str | None = None
+    accuracy_drop: Drop | None = None
+    accuracy_drop_reason: str | None = None
+    conditions: Conditions
+    validity: Validity
+    samples_sha256: Sha256 | None = None
+    predictions_sha256: Sha256 | None = None
+    started_at: str
+    """UTC, ISO 8601; for people, never for arithmetic."""
+    monotonic_seconds: float
+    """The board's monotonic clock when the trial's first burst began."""
+
+
+class Burst(Struct, frozen=True):
+    """Consecutive inferences of one trial in one block, after the switch to it."""
+
+    block: int
+    started_monotonic_seconds: float
+    latency_seconds: list[float]
+    valid: bool = True
+
+
+class Samples(Struct, frozen=True):
+    """Raw samples of one trial, stored as an artifact: every summary can be computed again from them."""
+
+    trial: str
+    warmup_seconds: list[float]
+    bursts: list[Burst]
+
+
+class Detection(Struct, frozen=True, array_like=True):
+    """One box in pixels of the original image: x, y of the upper left corner, width, height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+    class_index: int
+
+
+class ImagePrediction(Struct, frozen=True, omit_defaults=True):
+    """What a variant saw in one image."""
+
+    image_id: int
+    detections: list[Detection] = []
+    classes: list[tuple[int, float]] = []
+    """Best classes with their scores, best first."""
+    error: str | None = None
+    """Why there is no prediction; the image still counts in the denominator."""
+
+
+class Predictions(Struct, frozen=True):
+    """Raw predictions of one variant on one runtime, stored as an artifact."""
+
+    variant_sha256: Sha256
+    runtime: str
+    preparation_sha256: Sha256
+    """Fingerprint of the prepared inputs: equal for all variants of a model, or the comparison is void."""
+    images: list[ImagePrediction]

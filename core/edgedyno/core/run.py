@@ -1,0 +1,61 @@
+"""What a runner is asked to do and what it says while doing it: JSON lines between daemon and runner."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from edgedyno.core.board import Capabilities
+from edgedyno.core.manifest import Failure, Manifest
+from edgedyno.core.messages import Progress
+from edgedyno.core.result import Result
+
+
+class Environment(Struct, frozen=True):
+    """An interpreter that has a runtime."""
+
+    name: str
+    python: str
+
+
+class RunRequest(Struct, frozen=True):
+    """One execution to run; `files` maps each sha256 of the manifest to a verified local path."""
+
+    manifest: Manifest
+    board: str
+    attempt: int
+    capabilities: Capabilities
+    files: dict[str, str]
+    work_dir: str
+    """The runner's own folder: samples, predictions, scratch. It survives a restart of the runner."""
+    environments: list[Environment] = []
+    done_trials: list[str] = []
+    """Ids of trials that have a result already, from before a restart."""
+
+
+class Event(Struct, frozen=True, tag_field="event", tag=str.lower):
+    """Base of all events."""
+
+
+class Progressed(Event):
+    """The phase or the number of finished trials changed."""
+
+    progress: Progress
+
+
+class Finished(Event):
+    """One trial has its result; `files` maps the artifacts that it names to local paths."""
+
+    record: Result
+    files: dict[str, str] = {}
+
+
+class Ended(Event):
+    """The run is over; `failure` says why it could not do its work, None when every trial has a result."""
+
+    failure: Failure | None = None
+
+
+AnyEvent = Progressed | Finished | Ended
+encode_event = msgspec.json.Encoder().encode
+decode_event = msgspec.json.Decoder(AnyEvent).decode
