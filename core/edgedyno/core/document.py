@@ -1,4 +1,4 @@
-"""Decode YAML documents into types, with errors that name file:line, path, found, expected and the nearest name."""
+"""Decode YAML into types; errors name file:line, path, what was found and expected, and the nearest name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def decode_yaml(text: str, kind: type[T], *, file: str = "<text>") -> T:
     """
     root = _compose(text, file)
     if root is None:
-        raise ConfigError(f"{file}:1: found an empty document, expected a {kind.__name__}", code="document.empty")
+        raise ConfigError(
+            f"{file}:1: found an empty document, expected a {kind.__name__}", code="document.empty"
+        )
     document = _Document(file)
     data = document.read(root, ())
     data = document.check(data, inspect.type_info(kind), ())
@@ -45,7 +47,9 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: not YAML: {error.problem or error.context}", code="document.yaml") from error
+        raise ConfigError(
+            f"{file}:{line}: not YAML: {error.problem or error.context}", code="document.yaml"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}:1: not YAML: {error}", code="document.yaml") from error
 
@@ -68,7 +72,7 @@ class _Document:
             return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
-        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+        return yaml.SafeLoader("").construct_object(node)
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
@@ -95,7 +99,9 @@ class _Document:
         if isinstance(kind, inspect.DictType) and isinstance(data, dict):
             return {key: self.check(item, kind.value_type, (*path, key)) for key, item in data.items()}
         if isinstance(kind, inspect.LiteralType) and data not in kind.values:
-            self.add(path, f"found {_show(data)}, expected {_choices(kind.values)}{nearest(data, kind.values)}")
+            self.add(
+                path, f"found {_show(data)}, expected {_choices(kind.values)}{nearest(data, kind.values)}"
+            )
         return data
 
     def _struct(self, data: dict[str, Any], kind: inspect.StructType, path: Path) -> dict[str, Any]:
@@ -116,11 +122,20 @@ class _Document:
             inner = option.type if isinstance(option, inspect.Metadata) else option
             if isinstance(data, dict) and isinstance(inner, inspect.StructType):
                 return self._struct(data, inner, path)
-            if isinstance(option, inspect.Metadata) and (option.extra or {}).get("dimension") and data is not None:
+            if (
+                isinstance(option, inspect.Metadata)
+                and (option.extra or {}).get("dimension")
+                and data is not None
+            ):
                 return self.check(data, option, path)
-        literals = [value for option in kind.types if isinstance(option, inspect.LiteralType) for value in option.values]
+        literals = [
+            value
+            for option in kind.types
+            if isinstance(option, inspect.LiteralType)
+            for value in option.values
+        ]
         if isinstance(data, str) and literals and not any(isinstance(t, inspect.StrType) for t in kind.types):
-            others = " or ".join(["a number" for t in kind.types if _is_number(t)][:1] + [_choices(literals)])
+            others = " or ".join([*["a number" for t in kind.types if _is_number(t)][:1], _choices(literals)])
             if data not in literals:
                 self.add(path, f"found {_show(data)}, expected {others}{nearest(data, literals)}")
         return data
@@ -142,7 +157,9 @@ class _Document:
     def add_msgspec(self, error: msgspec.ValidationError) -> None:
         """Note what the type check found."""
         match = _AT.match(str(error))
-        path = tuple(int(step[2]) if step[2] else step[1] for step in _STEP.finditer((match and match["path"]) or ""))
+        path = tuple(
+            int(step[2]) if step[2] else step[1] for step in _STEP.finditer((match and match["path"]) or "")
+        )
         what = (match["what"] if match else str(error)).replace("`", "")
         self.add(path, re.sub(r"^Expected (.*), got (.*)$", r"found \2, expected \1", what))
 

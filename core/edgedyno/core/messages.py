@@ -1,4 +1,4 @@
-"""Wire messages of the fleet protocol, version 1. Unknown fields are ignored: old agents meet new controllers."""
+"""Wire messages of fleet protocol 1. Unknown fields are ignored: old agents meet new controllers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Message(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True
     v: int = VERSION
 
 
-class State(Message):
+class State(Message, frozen=True):
     """A board's birth, death (last will) and change of execution; retained."""
 
     board: str
@@ -41,7 +41,7 @@ class State(Message):
     agent_version: str = ""
 
 
-class Caps(Message):
+class Caps(Message, frozen=True):
     """A board's capabilities; retained."""
 
     board: str
@@ -83,21 +83,21 @@ class Lease(Struct, frozen=True):
     duration_seconds: float
 
 
-class Next(Message):
+class Next(Message, frozen=True):
     """Ask for the head of this board's queue; answered with an assignment or nothing."""
 
     request_id: str
 
 
-class Get(Message):
+class Get(Message, frozen=True):
     """Ask for the record of an execution."""
 
     request_id: str
     execution: str
 
 
-class Update(Message):
-    """Report state and progress; refused with the current record when `expected_version` is not its version."""
+class Update(Message, frozen=True):
+    """Report state and progress; refused with the current record when `expected_version` is stale."""
 
     request_id: str
     execution: str
@@ -108,7 +108,7 @@ class Update(Message):
     reason: str | None = None
 
 
-class Renew(Message):
+class Renew(Message, frozen=True):
     """Keep a lease."""
 
     request_id: str
@@ -116,7 +116,7 @@ class Renew(Message):
     lease_id: str
 
 
-class Response(Message):
+class Response(Message, frozen=True):
     """Answer to any request: `error` is None when it was granted."""
 
     request_id: str
@@ -128,7 +128,7 @@ class Response(Message):
     """Only in answer to `next`."""
 
 
-class Desired(Message):
+class Desired(Message, frozen=True):
     """Doorbell: the head of the board's queue; retained."""
 
     execution: str | None
@@ -136,7 +136,7 @@ class Desired(Message):
     cancel_requested: bool = False
 
 
-class ResultMessage(Message, tag="result"):
+class ResultMessage(Message, frozen=True, tag="result"):
     """A result on its way up; the key is (board, stream_epoch, seq), and `msg_id` is unique."""
 
     msg_id: str
@@ -158,15 +158,15 @@ class Refusal(Struct, frozen=True):
     text: str
 
 
-class Ack(Message):
-    """After the database commit: everything up to `up_to` is safe, but for the refused ones, which are final."""
+class Ack(Message, frozen=True):
+    """After the database commit: all up to `up_to` is safe, but for the refused ones, which are final."""
 
     stream_epoch: str
     up_to: int
     refused: list[Refusal] = []
 
 
-class Telemetry(Message):
+class Telemetry(Message, frozen=True):
     """Heartbeat with live readings; never stored."""
 
     board: str
@@ -180,7 +180,7 @@ class Telemetry(Message):
     rss_bytes: int | None = None
 
 
-class ControllerState(Message, tag="controller"):
+class ControllerState(Message, frozen=True, tag="controller"):
     """Tells boards that a controller is there, and where its HTTP API is; retained, and the last will."""
 
     online: bool
@@ -188,7 +188,18 @@ class ControllerState(Message, tag="controller"):
 
 
 AnyMessage = (
-    State | Caps | Next | Get | Update | Renew | Response | Desired | ResultMessage | Ack | Telemetry | ControllerState
+    State
+    | Caps
+    | Next
+    | Get
+    | Update
+    | Renew
+    | Response
+    | Desired
+    | ResultMessage
+    | Ack
+    | Telemetry
+    | ControllerState
 )
 M = TypeVar("M", bound=Message)
 _encoder = msgspec.json.Encoder()

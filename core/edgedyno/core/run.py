@@ -37,20 +37,20 @@ class Event(Struct, frozen=True, tag_field="event", tag=str.lower):
     """Base of all events."""
 
 
-class Progressed(Event):
+class Progressed(Event, frozen=True):
     """The phase or the number of finished trials changed."""
 
     progress: Progress
 
 
-class Finished(Event):
+class Finished(Event, frozen=True):
     """One trial has its result; `files` maps the artifacts that it names to local paths."""
 
     record: Result
     files: dict[str, str] = {}
 
 
-class Ended(Event):
+class Ended(Event, frozen=True):
     """The run is over; `failure` says why it could not do its work, None when every trial has a result."""
 
     failure: Failure | None = None

@@ -24,7 +24,7 @@ def check_board_id(board: str) -> str:
 
 
 def of_board(board: str, leaf: str) -> str:
-    """Topic of one board: `leaf` is state, caps, desired, req/OP, rsp/OP, result, ack or tele; `+` for any board."""
+    """Return the topic of one board, or of any board for `+`; `leaf` is state, caps, desired, req/OP and so on."""
     return f"{ROOT}/{board}/{leaf}"
 
 

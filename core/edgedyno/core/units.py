@@ -1,4 +1,5 @@
-"""Quantities as users write them (`100 ms`, `15 W`, `1 pt`, `2%`) and as the program holds them (SI floats).
+"""Quantities as users write them (`100 ms`, `15 W`, `1 pt`, `2%`) and as SI floats.
+
 
 A type's dimension travels in its annotation, so that documents, schemas and errors all read it from one place.
 """
@@ -22,7 +23,14 @@ UNITS: dict[str, dict[str, float]] = {
     "size": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
     "rate": {"/s": 1.0, "fps": 1.0, "Hz": 1.0},
 }
-EXAMPLES = {"time": "100 ms", "power": "15 W", "energy": "50 mJ", "ratio": "2%", "size": "64 MiB", "rate": "30 fps"}
+EXAMPLES = {
+    "time": "100 ms",
+    "power": "15 W",
+    "energy": "50 mJ",
+    "ratio": "2%",
+    "size": "64 MiB",
+    "rate": "30 fps",
+}
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
@@ -58,7 +66,7 @@ def format_seconds(seconds: float) -> str:
     """Write a duration with three significant digits and the unit that suits it."""
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if abs(seconds) >= factor:
-            return f"{seconds / factor:.3g} {unit}" if seconds / factor < 999.5 else f"{seconds / factor:.0f} {unit}"  # noqa: PLR2004
+            return f"{float(f'{seconds / factor:.3g}'):g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
 
 
