@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -26,12 +27,11 @@ class Controller:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        try:
-            self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False)
-        except (httpx.InvalidURL, ValueError) as error:
+        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).netloc:
             raise ConfigError(
-                f"found {url!r} as the controller's address, expected http://HOST:PORT"
-            ) from error
+                f"found {url!r} as the controller's address, expected http://HOST:PORT", code="url"
+            )
+        self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
