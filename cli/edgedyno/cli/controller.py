@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgedyno.controller.config import load_config
+from edgedyno.core.errors import ConfigError
 
 from edgedyno.cli.output import say
 
@@ -18,7 +19,21 @@ def run_controller(
     """Run the service until it is told to stop."""
     from edgedyno.controller.service import run_service
 
-    return run_service(load_config(config_file, data_dir=data_dir, broker=broker, listen=listen))
+    flags = {"data_dir": str(data_dir) if data_dir else None}
+    flags |= _address("--broker", broker, "broker_host", "broker_port")
+    flags |= _address("--listen", listen, "listen_host", "listen_port")
+    return run_service(load_config(config_file, flags=flags))
+
+
+def _address(option: str, text: str | None, host_key: str, port_key: str) -> dict[str, Any]:
+    if text is None:
+        return {}
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, ""
+    if not host or (port and not port.isdigit()):
+        raise ConfigError(f"{option}: found {text!r}, expected HOST:PORT")
+    return {host_key: host.strip("[]"), port_key: int(port) if port else None}
 
 
 def migrate(config_file: Path | None) -> None:
