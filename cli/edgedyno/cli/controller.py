@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.controller.config import load_config
-from edgedyno.core.errors import ConfigError
 
 from edgedyno.cli.output import say
+from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from edgedyno.agent.capabilities import read_capabilities
-from edgedyno.agent.config import default_board_id, parse_environment
+from edgedyno.agent.config import AgentConfig
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.report import Section, render_report
 from edgedyno.controller.lab.resolve import load_job, resolve_job
@@ -23,7 +23,7 @@ from edgedyno.cli.output import print_json, print_results, say
 from edgedyno.cli.places import cache_folder, write_atomic, write_results
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
-from edgedyno.core.errors import RunError
+from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
 
@@ -43,7 +43,7 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
     folder = out or Path("edgedyno-out") / spec.name
-    request = _prepare(resolved, store, folder, [parse_environment(text) for text in pythons])
+    request = _prepare(resolved, store, folder, [_environment(text) for text in pythons])
     with ExecutionProgress() as progress:
         measured, files = _measure(request, folder / ".run", progress, spec.name)
 
@@ -62,6 +62,13 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     return exit_code(verdicts)
 
 
+def _environment(text: str) -> Environment:
+    name, equals, python = text.partition("=")
+    if not equals or not name or not shutil.which(python):
+        raise ConfigError(f"--python: found {text!r}, expected NAME=PATH of a Python interpreter")
+    return Environment(name, python)
+
+
 def _prepare(
     resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
 ) -> RunRequest:
@@ -74,7 +81,7 @@ def _prepare(
         precisions=resolved.spec.sweep.precisions,
         reduce_range=needs_reduce_range(capabilities.cpu.features),
     )
-    board = default_board_id()
+    board = AgentConfig().board_id
     manifest = Manifest(
         job=resolved.spec.name,
         execution=f"{resolved.spec.name}.{board}",

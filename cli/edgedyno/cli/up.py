@@ -56,12 +56,14 @@ def _start(children: Children, folder: Path, port: int) -> str:
     me = [sys.executable, "-m", "edgedyno.cli.main"]
     config = folder / "controller.yaml"
     config.write_text(
-        yaml.safe_dump({
-            "data_dir": str(folder / "controller"),
-            "broker": {"host": "127.0.0.1", "port": broker_port},
-            "listen": {"host": "127.0.0.1", "port": port},
-        })
-    )  # fmt: skip
+        yaml.safe_dump(
+            {
+                "data_dir": str(folder / "controller"),
+                "broker_port": broker_port,
+                "listen_port": port,
+            }
+        )
+    )
     children.start("controller", [*me, "controller", "run", "--config", str(config)])
     url = f"http://127.0.0.1:{port}"
     children.wait_for("the controller", lambda: _healthy(url), seconds=60)
