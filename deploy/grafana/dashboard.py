@@ -1,4 +1,4 @@
-"""Generate dashboards/edgedyno.json: `python dashboard.py` writes it, with --check it tells whether it is current."""
+"""Generate dashboards/edgedyno.json; with --check tell whether it is current."""
 
 from __future__ import annotations
 
@@ -80,15 +80,14 @@ PANELS = [
         "bargauge", "Accuracy", "Score of each variant on the job's images, 0 to 1.", "percentunit",
         [
             (
-                "max by (board, model, runtime, precision, metric) "
-                f'(edgedyno_result_accuracy_ratio{{{CHOSEN}, stat="value"}})',
+                f'max without (threads, cores) (edgedyno_result_accuracy_ratio{{{CHOSEN}, stat="value"}})',
                 "{{model}} {{precision}} {{runtime}} {{metric}}",
             )
         ],
         (12, 4, 12, 5),
     ),
     panel(
-        "bargauge", "INT8 over FP32", "Latency of INT8 divided by that of FP32: above 1, INT8 is slower.", "none",
+        "bargauge", "INT8 over FP32", "Latency of INT8 over that of FP32: above 1, INT8 is slower.", "none",
         [
             (
                 f"cell:edgedyno_result_latency_seconds:int8_over_fp32{{{CHOSEN}}}",
@@ -109,7 +108,7 @@ PANELS = [
         "timeseries", "Progress", "Share of trials done of what each board runs.", "percentunit",
         [
             (
-                'edgedyno_execution_trials_done{board=~"$board"} / edgedyno_execution_trials{board=~"$board"}',
+                'edgedyno_execution_trials_done{board=~"$board"} / edgedyno_execution_trials',
                 "{{board}}",
             )
         ],
@@ -132,7 +131,7 @@ PANELS = [
         [("sum(rate(edgedyno_ingest_results_total[$__rate_interval]))", "committed")], (8, 28, 8, 7),
     ),
     panel(
-        "timeseries", "Results waiting on boards", "Results that a board keeps until they are acknowledged.", "none",
+        "timeseries", "Results waiting on boards", "Results that a board keeps until the ack.", "none",
         [('edgedyno_board_outbox_messages{board=~"$board"}', "{{board}}")], (16, 28, 8, 7),
     ),
 ]  # fmt: skip
