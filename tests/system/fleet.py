@@ -53,6 +53,10 @@ class Fleet:
         self.start("agent")
         wait_until(self.is_online, seconds=60, what=f"agent online, see {self.folder}/agent.log")
 
+    def pid(self, name: str) -> int:
+        """Return the pid of a running process."""
+        return self._processes[name].pid
+
     def kill(self, name: str) -> None:
         """Kill one process as a power cut would."""
         process = self._processes.pop(name)

@@ -1,4 +1,4 @@
-"""The main job over real processes: submitted, measured, scored, judged, exported; also when processes are killed."""
+"""The main job over real processes: from its file to the metrics; also when processes are killed."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def _metrics_are_accepted(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_kill_9_of_the_agent_leaves_one_result_for_each_trial(
-    fleet: Fleet, quick_job: Path, seed: int
-) -> None:
+def test_kill_9_of_the_agent_leaves_one_result_a_trial(fleet: Fleet, quick_job: Path, seed: int) -> None:
     job = json.loads(fleet.edgedyno("jobs", "submit", str(quick_job), "--json").stdout)["job"]
     chance = random.Random(seed)
     wait_until(lambda: _phase(fleet, job) not in (None, "fetch"), seconds=60, what="the execution's start")
