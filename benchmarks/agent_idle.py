@@ -22,9 +22,9 @@ WATCH_SECONDS = 30.0
 def status(pid: int) -> tuple[float, float, int]:
     """Return resident and proportional memory in MB, and voluntary switches of all threads."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    rss, pss = (int(re.search(rf"^{key}:\s+(\d+)", rollup, re.M)[1]) / 1e3 for key in ("Rss", "Pss"))  # type: ignore[index]
+    rss, pss = (int(re.search(rf"^{key}:\s+(\d+)", rollup, re.MULTILINE)[1]) / 1e3 for key in ("Rss", "Pss"))  # type: ignore[index]
     switches = sum(
-        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", path.read_text(), re.M)[1])  # type: ignore[index]
+        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", path.read_text(), re.MULTILINE)[1])  # type: ignore[index]
         for path in Path(f"/proc/{pid}/task").glob("*/status")
     )
     return rss, pss, switches

@@ -1,4 +1,4 @@
-"""Seconds from `POST /jobs` to the first inference on an idle board whose artifacts are cached. Goal: <= 1 s."""
+"""Seconds from `POST /jobs` to the first inference on an idle board with cached artifacts. Goal: <= 1 s."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from edgedyno.cli.client import Controller
-from edgedyno.cli.jobs import submit_file
 from tests.conftest import wait_until
 from tests.system.fleet import Fleet
+
+from edgedyno.cli.client import Controller
+from edgedyno.cli.jobs import submit_file
 
 JOB = """\
 name: first
