@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
     from edgedyno.agent.host.profile import PowerRule
 
-UPDATE_SECONDS = 0.001  # Intel SDM volume 3, 15.10: the counters are updated about every millisecond.
+UPDATE_SECONDS = 0.001  # Intel SDM volume 3, RAPL: the counters are updated about every millisecond.
 STEP_JOULES = 61e-6  # 1/2^14 J, the usual unit in MSR_RAPL_POWER_UNIT.
 # Zone numbers are hexadecimal: intel-rapl:a is package-10 in prometheus/procfs' fixtures.
 _ZONE = re.compile(r"intel-rapl:[0-9a-f]+(:[0-9a-f]+)?")
