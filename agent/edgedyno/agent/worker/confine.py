@@ -26,7 +26,7 @@ def be_first_to_be_killed() -> None:
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """Limit private writable memory (RLIMIT_DATA); address space alone is reserved freely by many runtimes."""
+    """Limit private writable memory (RLIMIT_DATA); many runtimes reserve address space freely."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     allowed = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))

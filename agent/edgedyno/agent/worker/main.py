@@ -141,7 +141,7 @@ class Worker:
         """Infer one prepared tensor and write the outputs."""
         self.bind(path)
         self._runtime.invoke()
-        return {"outputs": tensors.write_outputs(self._read(), folder, name)}
+        return {"outputs": tensors.write_outputs(self._read(), self._batch, folder, name)}
 
     def precision(self) -> Answer:
         """Ask what really ran."""

@@ -35,13 +35,15 @@ def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
     return np.ascontiguousarray(np.repeat(array, batch, axis=0).astype(spec.dtype))
 
 
-def write_outputs(outputs: List[Any], folder: str, name: str) -> List[str]:
+def write_outputs(outputs: List[Any], batch: int, folder: str, name: str) -> List[str]:
     """Write the first item of each output as float32 or its own integer type; return the paths."""
     import numpy as np
 
     paths = []
     for index, output in enumerate(outputs):
         array = np.asarray(output)
+        if batch > 1 and array.ndim and array.shape[0] == batch:
+            array = array[:1]  # a batch is filled with copies
         if np.issubdtype(array.dtype, np.floating):
             array = array.astype(np.float32)
         path = os.path.join(folder, "%s-%d.npy" % (name, index))
