@@ -1,6 +1,7 @@
 """What was measured so far, in files of the runner's work folder, so that a killed runner goes on.
 
-One file for each trial and one for each accuracy pass, each replaced atomically; artifacts are named by content.
+One file for each trial and one for each accuracy pass, each replaced atomically; artifacts are named by
+content.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from edgedyno.agent.worker.process import WorkerError, WorkerProcess
+from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
 from edgedyno.core.errors import RunError
 from edgedyno.core.manifest import Failure
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edgedyno.agent.measure.planner import Cell
-    from edgedyno.agent.worker.process import Plugin
 
 
 class Deadlines(Struct, frozen=True):
@@ -176,7 +175,7 @@ class Worker:
             process.close()
         self._log.close()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Worker:  # noqa: PYI034 - typing.Self needs Python 3.11
         return self
 
     def __exit__(
