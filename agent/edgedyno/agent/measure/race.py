@@ -6,6 +6,7 @@ responsible for which trials there are, nor for what a result says about them.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -192,6 +193,13 @@ class Race:
         return Pace(finished, left if guess is None else min(left, guess))
 
 
+def _brief(observation: Observation) -> Observation:
+    """Keep one reason of each kind, the latest: they differ only in their numbers from round to round."""
+    kinds = {re.sub(r"[\d.]+", "#", text): text for text in observation.validity.reasons}
+    validity = structs.replace(observation.validity, reasons=list(kinds.values()))
+    return structs.replace(observation, validity=validity)
+
+
 def is_hopeless(log: TrialLog) -> bool:
     """Return whether so many rounds were void that waiting for quiet ones makes no sense."""
     return log.void_rounds >= HOPELESS_VOID_ROUNDS and log.void_rounds > 2 * log.quiet_rounds
@@ -205,6 +213,6 @@ def _mark(log: TrialLog, since: int, observation: Observation) -> None:
         log.quiet = combine([log.quiet, observation] if log.quiet else [observation])
         log.quiet_rounds += 1
         return
-    log.void = combine([log.void, observation] if log.void else [observation])
+    log.void = _brief(combine([log.void, observation] if log.void else [observation]))
     log.void_rounds += 1
     log.bursts[since:] = [structs.replace(burst, valid=False) for burst in log.bursts[since:]]

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.stopping import groups_of
-from edgedyno.core.result import Conditions, LatencySummary, Result, Status, Validity
+from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import MIN_GROUPS, summarize
 
 if TYPE_CHECKING:
@@ -181,8 +181,3 @@ def _validity(log: TrialLog) -> Validity:
         total = log.quiet_rounds + log.void_rounds
         reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)
-
-
-def summary_of(log: TrialLog) -> LatencySummary | None:
-    """Return the latency summary that a trial's record carries."""
-    return summarize(groups_of(log, count_void=_counts_void(log)))

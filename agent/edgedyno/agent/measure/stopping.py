@@ -106,7 +106,7 @@ def remaining_seconds(
     estimates: Sequence[Estimate], *, precision: float, gone_seconds: float
 ) -> float | None:
     """Guess when all are settled, as intervals shrink with the root of time; None while nothing is known."""
-    worst = max((now.precision() for now in estimates), default=0.0)
+    worst = max((now.precision() for now in estimates), default=math.inf)
     if not math.isfinite(worst):
         return None
     return gone_seconds * max(0.0, (worst / precision) ** 2 - 1)
