@@ -73,7 +73,7 @@ def _part(block: dict[str, str]) -> tuple[int, int] | None:
 
 
 def _midr_parts(root: Path) -> dict[int, tuple[int, int]]:
-    """MIDR_EL1: implementer in bits 31..24, part number in bits 15..4 (Arm ARM, D19.2)."""
+    """MIDR_EL1: implementer in bits 31..24, part number in bits 15..4 (Arm Architecture Reference Manual)."""
     parts = {}
     for name in entries(root / _CPU):
         if name.startswith("cpu") and name[3:].isdecimal():

@@ -112,7 +112,7 @@ def _capacity(root: Path, cpu: int) -> int | None:
 
 
 def _hybrid_kinds(root: Path) -> dict[int, str]:
-    """Tell performance and efficiency cores of an x86 hybrid apart by the two PMU devices that the kernel makes."""
+    """Tell performance and efficiency cores of an x86 hybrid apart by the kernel's two PMU devices."""
     kinds = {}
     for kind in ("cpu_core", "cpu_atom"):
         for cpu in parse_cpu_list(read_text(root / "sys/devices" / kind / "cpus")) or []:
