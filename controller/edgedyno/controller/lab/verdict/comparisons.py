@@ -1,4 +1,4 @@
-"""INT8 against FP16 against FP32, on the same runtime: at the best setting of each and at the same settings."""
+"""INT8 against FP16 against FP32 on the same runtime: at the best of each, and at the same settings."""
 
 from __future__ import annotations
 
@@ -39,9 +39,16 @@ def compare_precisions(results: Iterable[Result], book: SampleBook, *, margin: f
     if not pairs:
         return []
     level = corrected_level(len(pairs))
-    several = len({runtime_name(result) for result in measured}) > 1
     varying = varying_settings(measured)
-    return [_compare(pair, book, margin, level, (several, varying)) for pair in pairs]
+    return [_compare(pair, book, margin, level, varying) for pair in pairs]
+
+
+def settings_in_words(comparison: Comparison, *, runtime: bool) -> str:
+    """Say at what settings two precisions were compared, with the runtime where there are several."""
+    ours, theirs = comparison.setting, comparison.other_setting
+    where = ours if ours == theirs else f"{ours} against {theirs}"
+    where = f"{comparison.runtime}, {where}" if runtime else where
+    return f"best of each: {where}" if comparison.kind == "best" else where
 
 
 def corrected_level(comparisons: int) -> float:
@@ -83,35 +90,22 @@ def _median(result: Result) -> float:
     return result.latency_seconds.p50 if result.latency_seconds else float("inf")
 
 
-def _compare(
-    pair: _Pair, book: SampleBook, margin: float, level: float, names: tuple[bool, set[str]]
-) -> Comparison:
+def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying: set[str]) -> Comparison:
     ratio = measure_ratio(pair.trial, pair.other, book, level=level)
-    conclusion = conclude(ratio, margin)
-    more = seconds_to_settle(ratio, margin)
-    several, varying = names
-    setting = _describe_pair(pair, varying)
-    text = compare_in_words(pair.trial.precision.upper(), pair.other.precision.upper(), ratio, margin)
-    where = f"{runtime_name(pair.trial)}, {setting}" if several else setting
     return Comparison(
         kind=pair.kind,
         trial=pair.trial.trial,
         other=pair.other.trial,
         precision=pair.trial.precision,
         other_precision=pair.other.precision,
-        setting=where,
+        runtime=runtime_name(pair.trial),
+        setting=describe_setting(pair.trial, varying=varying),
+        other_setting=describe_setting(pair.other, varying=varying),
         ratio=ratio,
-        conclusion=conclusion,
-        text=f"{where}: {text}",
-        more_seconds=more,
+        conclusion=conclude(ratio, margin),
+        text=compare_in_words(pair.trial.precision.upper(), pair.other.precision.upper(), ratio, margin),
+        more_seconds=seconds_to_settle(ratio, margin),
     )
-
-
-def _describe_pair(pair: _Pair, varying: set[str]) -> str:
-    ours, theirs = (describe_setting(result, varying=varying) for result in (pair.trial, pair.other))
-    if ours == theirs:
-        return ours if pair.kind == "same" else f"best of each ({ours})"
-    return f"best of each ({ours} against {theirs})"
 
 
 def compare_in_words(trial: str, other: str, ratio: RatioInterval | None, margin: float) -> str:
@@ -128,7 +122,7 @@ def compare_in_words(trial: str, other: str, ratio: RatioInterval | None, margin
     latency = f"latency ratio {ratio.value:.3f} ({span})"
     share = quantities.format_percent(margin)
     if conclusion == "no difference shown":
-        return f"no difference shown between {trial} and {other} within {share}: {latency}{_how(ratio)}"
+        return f"no difference of {share} or more between {trial} and {other}: {latency}"
     more = seconds_to_settle(ratio, margin)
     settle = f"; about {quantities.format_count(more)} s more would settle it" if more else ""
     return f"cannot tell yet whether {trial} and {other} differ by {share}: {latency}{_how(ratio)}{settle}"

@@ -29,10 +29,9 @@ def headline(
         return _recommended(choices, preferred_for, require)
     if if_shown is not None:
         choice = by_trial[if_shown]
-        held = _what_holds(choice)
         return (
-            f"Cannot tell: no trial is shown to meet every requirement. The fastest that may is "
-            f"{describe(choice)}, if {held}."
+            "Cannot tell: no trial is shown to meet every requirement. The fastest that may is "
+            f"{describe(choice)}. Open: {'; '.join(choice.reasons)}."
         )
     if nearest is not None:
         choice = by_trial[nearest]
@@ -67,8 +66,8 @@ def if_shown_notes(choices: list[Choice], if_shown: str | None, margin: float) -
     open_points = "; ".join(choice.reasons)
     if choice.ratio is None or conclude(choice.ratio, margin) != "faster":
         return [f"{describe(choice)} may be faster, but is undecided: {open_points}."]
-    speed = compare_in_words("it", "the recommended one", choice.ratio, margin)
-    return [f"Fastest if {_what_holds(choice)}: {choice.label}. There {speed}. Open: {open_points}."]
+    speed = compare_in_words("it", "the recommended one", choice.ratio, margin).removeprefix("it is ")
+    return [f"Fastest if {_what_holds(choice)}: {choice.label}, {speed}. Open: {open_points}."]
 
 
 def _recommended(choices: list[Choice], preferred_for: str | None, require: Require) -> str:
@@ -98,7 +97,7 @@ def _worst_excess(choice: Choice) -> float:
 
 
 def _nothing(choices: list[Choice]) -> str:
-    counts = Counter(choice.status for choice in choices)
+    counts: Counter[str] = Counter(choice.status for choice in choices)
     parts = [f"{counts[name]} {word}" for name, word in TRIALS_OUT.items() if name in counts]
     undecided = counts["undecided"]
     parts += [f"{undecided} without a latency"] if undecided else []

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import headlines, notes
-from edgedyno.controller.lab.verdict.comparisons import compare_in_words, compare_precisions, corrected_level
+from edgedyno.controller.lab.verdict.choices import Candidate, examine, make_choices
+from edgedyno.controller.lab.verdict.comparisons import compare_precisions, corrected_level
 from edgedyno.controller.lab.verdict.labels import label_trials
-from edgedyno.controller.lab.verdict.model import (
-    Answer,
-    Choice,
-    ChoiceStatus,
-    Judgement,
-    RatioInterval,
-    Verdict,
-)
-from edgedyno.controller.lab.verdict.ranking import Ranking, fastest, median, rank
-from edgedyno.controller.lab.verdict.ratios import LEVEL, SampleBook, conclude, measure_ratio
-from edgedyno.controller.lab.verdict.requirements import judge_requirements
+from edgedyno.controller.lab.verdict.model import Answer, RatioInterval, Verdict
+from edgedyno.controller.lab.verdict.ranking import fastest, median, rank
+from edgedyno.controller.lab.verdict.ratios import LEVEL, SampleBook, measure_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,22 +19,14 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Result
 
 
-class _Candidate(NamedTuple):
-    """A trial with what the requirements say of it."""
-
-    result: Result
-    status: ChoiceStatus
-    judgements: list[Judgement]
-
-
 def judge(results: Iterable[Result], *, spec: JobSpec, read: Callable[[str], bytes]) -> list[Verdict]:
     """Return a verdict for each board and model; `read` gives an artifact's bytes by sha256.
 
     Samples that cannot be read leave their trial without paired ratios, and the verdict says so.
     """
-    groups: dict[tuple[str, str], list[Result]] = {}
+    groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in newest_attempts(results):
-        groups.setdefault((result.board, result.model), []).append(result)
+        groups.setdefault((result.board, result.model, result.job), []).append(result)
     return [_judge_group(group, spec, SampleBook(read)) for _, group in sorted(groups.items())]
 
 
@@ -63,7 +48,7 @@ def meets_requirements(verdicts: Iterable[Verdict]) -> bool:
 
 def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verdict:
     margin = spec.measure.precision
-    candidates = [_examine(result, spec) for result in results]
+    candidates = [examine(result, spec.require) for result in results]
     meeting = [one.result for one in candidates if one.status == "acceptable"]
     undecided = [one.result for one in candidates if one.status == "undecided" and one.result.latency_seconds]
     ranking = rank(meeting, book, margin=margin)
@@ -71,7 +56,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
     recommended = ranking.order[0] if ranking.order else None
     ratios = _ratios(measured, recommended, book)
     labels = label_trials(results)
-    choices = _choices(candidates, ranking, ratios, labels, margin)
+    choices = make_choices(candidates, ranking, ratios, labels, margin)
     comparisons = compare_precisions(measured, book, margin=margin)
     if_shown = _if_shown(recommended, undecided, ratios, book)
     nearest = headlines.nearest_miss(choices) if not meeting and not undecided else None
@@ -103,21 +88,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
     )
 
 
-def _examine(result: Result, spec: JobSpec) -> _Candidate:
-    if result.status != "ok":
-        return _Candidate(result, result.status, [])
-    judgements = judge_requirements(result, spec.require)
-    if not result.validity.valid:
-        return _Candidate(result, "void", judgements)
-    outcomes = {judgement.outcome for judgement in judgements}
-    if "violated" in outcomes:
-        return _Candidate(result, "rejected", judgements)
-    if "undecided" in outcomes or result.latency_seconds is None:
-        return _Candidate(result, "undecided", judgements)
-    return _Candidate(result, "acceptable", judgements)
-
-
-def _answer(candidates: list[_Candidate]) -> Answer:
+def _answer(candidates: list[Candidate]) -> Answer:
     statuses = {candidate.status for candidate in candidates}
     if "acceptable" in statuses:
         return "recommended"
@@ -146,100 +117,3 @@ def _if_shown(
     ratio = ratios.get(leader.trial)
     faster = ratio.value < 1 if ratio else median(leader) < median(recommended)
     return leader.trial if faster else None
-
-
-def _choices(
-    candidates: list[_Candidate],
-    ranking: Ranking,
-    ratios: dict[str, RatioInterval],
-    labels: dict[str, str],
-    margin: float,
-) -> list[Choice]:
-    ranks = {result.trial: position for position, result in enumerate(ranking.order, start=1)}
-    choices = []
-    for candidate in candidates:
-        trial = candidate.result.trial
-        status: ChoiceStatus = "recommended" if ranks.get(trial) == 1 else candidate.status
-        ratio = ratios.get(trial)
-        reasons = _reasons(candidate, status, ratio, ranking, margin)
-        choices.append(_choice(candidate, status, labels[trial], ranks.get(trial), ratio, reasons))
-    return sorted(choices, key=_order)
-
-
-def _order(choice: Choice) -> tuple[int, float]:
-    order = ("recommended", "acceptable", "undecided", "rejected", "void", "failed", "skipped")
-    latency = choice.latency_seconds
-    return (order.index(choice.status), choice.rank or (latency.p50 if latency else float("inf")))
-
-
-def _reasons(
-    candidate: _Candidate, status: ChoiceStatus, ratio: RatioInterval | None, ranking: Ranking, margin: float
-) -> list[str]:
-    result = candidate.result
-    if result.status != "ok":
-        failure = result.failure
-        return [f"{failure.text} ({failure.code})" if failure else "no reason was given"]
-    if status == "void":
-        return list(result.validity.reasons) or ["the run calls itself invalid"]
-    if status == "rejected":
-        return [item.text for item in candidate.judgements if item.outcome == "violated"]
-    if status == "undecided":
-        return _undecided_reasons(candidate)
-    if status == "recommended":
-        ground = ranking.preferred_for
-        return [f"preferred among equals in speed for {ground}"] if ground else ["the fastest"]
-    if result in ranking.as_fast:
-        return ["as fast as the recommended one, as far as shown"]
-    words = compare_in_words("it", "the recommended one", ratio, margin)
-    early = ["left the race early, beaten beyond doubt"] if result.eliminated else []
-    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}", *early]
-
-
-def _undecided_reasons(candidate: _Candidate) -> list[str]:
-    reasons = [
-        f"{item.text}; {item.settle} would settle it" if item.settle else item.text
-        for item in candidate.judgements
-        if item.outcome == "undecided"
-    ]
-    result = candidate.result
-    if result.latency_seconds is None and not any("latency" in reason for reason in reasons):
-        reasons.append(f"no latency: {result.latency_seconds_reason or 'it was not measured'}")
-    return reasons
-
-
-def _choice(
-    candidate: _Candidate,
-    status: ChoiceStatus,
-    label: str,
-    rank_: int | None,
-    ratio: RatioInterval | None,
-    reasons: list[str],
-) -> Choice:
-    result = candidate.result
-    return Choice(
-        trial=result.trial,
-        label=label,
-        execution=result.execution,
-        runtime=result.runtime,
-        runtime_version=result.runtime_version,
-        format=result.format,
-        precision=result.precision,
-        effective_precision=result.effective_precision,
-        threads=result.threads,
-        cores=result.cores,
-        batch=result.batch,
-        status=status,
-        rank=rank_,
-        reasons=reasons,
-        judgements=candidate.judgements,
-        ratio=ratio,
-        latency_seconds=result.latency_seconds,
-        accuracy=result.accuracy,
-        accuracy_drop=result.accuracy_drop,
-        energy_joules_per_inference=result.energy_joules_per_inference,
-        power_watts=result.power_watts,
-        peak_rss_bytes=result.peak_rss_bytes,
-        size_bytes=result.size_bytes,
-        settled=result.settled,
-        eliminated=result.eliminated,
-    )

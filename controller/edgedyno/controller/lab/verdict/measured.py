@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.core.statistics import TAIL_MIN_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgedyno.core.result import Result
-
-# LoadGen's early stopping at confidence 0.99: docs of mlcommons/inference, loadgen/early_stopping.
-SAMPLES_FOR_PERCENTILE = {"p90": 64, "p95": 130, "p99": 662}
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,9 @@ def _median(result: Result) -> Measured:
     return Measured(latency.p50, latency.p50_low, latency.p50_high)
 
 
-def _percentile(name: str) -> Callable[[Result], Measured]:
+def _percentile(rank: int) -> Callable[[Result], Measured]:
+    name = f"p{rank}"
+
     def read(result: Result) -> Measured:
         latency = result.latency_seconds
         if latency is None:
@@ -59,7 +59,7 @@ def _percentile(name: str) -> Callable[[Result], Measured]:
         value: float | None = getattr(latency, name)
         if value is not None:
             return Measured(value)
-        needed = SAMPLES_FOR_PERCENTILE[name]
+        needed = TAIL_MIN_SAMPLES[rank]
         more = max(needed - latency.n, 1)
         return Measured(
             None,
@@ -113,13 +113,13 @@ QUANTITIES = (
     Quantity("latency_p50", "at most", by_interval=True, write=quantities.format_seconds, read=_median),
     *(
         Quantity(
-            f"latency_{name}",
+            f"latency_p{rank}",
             "at most",
             by_interval=False,
             write=quantities.format_seconds,
-            read=_percentile(name),
+            read=_percentile(rank),
         )
-        for name in SAMPLES_FOR_PERCENTILE
+        for rank in TAIL_MIN_SAMPLES
     ),
     Quantity("throughput", "at least", by_interval=False, write=quantities.format_rate, read=_throughput),
     Quantity("accuracy", "at least", by_interval=True, write=quantities.format_ratio, read=_accuracy),

@@ -58,10 +58,13 @@ class Comparison(Struct, frozen=True):
     other: str
     precision: str
     other_precision: str
+    runtime: str
     setting: str
+    other_setting: str
     ratio: RatioInterval | None
     conclusion: Conclusion
     text: str
+    """What the ratio shows, without the settings."""
     more_seconds: float | None = None
     """Estimate of what would settle it, when it cannot be told yet."""
 
@@ -112,7 +115,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     as_fast: list[str] = []
     """Trials that meet the requirements and are not shown to be slower than the recommended one."""
     if_shown: str | None = None
-    """The fastest trial whose requirements are not all decided, when it is faster than the recommended one."""
+    """The fastest trial with an undecided requirement, when it is faster than the recommended one."""
     nearest: str | None = None
     """The trial that misses by the least, when none meets the requirements."""
     choices: list[Choice]

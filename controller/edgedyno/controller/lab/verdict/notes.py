@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Result
 
 
+# What would be written as 0 pt.
+WORTH_NAMING = 0.0005
+
+
 def effective_precision_notes(results: list[Result]) -> list[str]:
     """Name each precision that a runtime did not run as such, once for each runtime."""
     notes = []
@@ -32,9 +36,10 @@ def flip_notes(comparisons: list[Comparison]) -> list[str]:
     by_pair: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
         by_pair.setdefault((comparison.precision, comparison.other_precision), []).append(comparison)
+    several = len({comparison.runtime for comparison in comparisons}) > 1
     for (precision, other), group in by_pair.items():
-        faster = [item.setting for item in group if item.conclusion == "faster"]
-        slower = [item.setting for item in group if item.conclusion == "slower"]
+        faster = _settings(group, "faster", runtime=several)
+        slower = _settings(group, "slower", runtime=several)
         if faster and slower:
             notes.append(
                 f"The choice flips: {precision.upper()} is faster than {other.upper()} at "
@@ -51,7 +56,7 @@ def accuracy_notes(recommended: Result | None, require: Require) -> list[str]:
         reason = recommended.accuracy_reason or "it was not measured"
         return [f"Accuracy did not enter this answer: {reason}."]
     drop = recommended.accuracy_drop
-    if drop is None or drop.value <= 0:
+    if drop is None or drop.value < WORTH_NAMING:
         return []
     interval = ""
     if drop.low is not None and drop.high is not None:
@@ -76,15 +81,22 @@ def describe_confidence(results: list[Result], *, level: float, margin: float) -
     measured = [r for r in results if r.latency_seconds is not None and r.validity.valid]
     open_ones = sum(result.settled is False and not result.eliminated for result in measured)
     share = quantities.format_percent(margin)
-    parts = [
-        f"Ratios hold together at {quantities.format_level(level)}; differences below {share} count as none"
-    ]
+    together = f"All intervals of ratios hold together at {quantities.format_level(level)}"
+    parts = [together, f"differences below {share} count as none"]
     if open_ones:
         parts.append(f"{open_ones} of {len(measured)} medians did not reach ±{share} in the time given")
     gaps = list(dict.fromkeys(gap for result in measured for gap in result.validity.not_checkable))
     if gaps:
         parts.append(f"not checkable on this board: {', '.join(gaps)}")
     return "; ".join(parts) + "."
+
+
+def _settings(group: list[Comparison], conclusion: str, *, runtime: bool) -> list[str]:
+    return [
+        f"{item.setting} of {item.runtime}" if runtime else item.setting
+        for item in group
+        if item.conclusion == conclusion and item.setting == item.other_setting
+    ]
 
 
 def _join(names: list[str]) -> str:

@@ -1,7 +1,6 @@
 """The ratio of two trials' latencies, from bursts that ran in the same blocks, and what may be concluded.
 
-The statistics are core's; this module decides which samples go in: valid bursts only, and of each burst not the
-first inference, which pays for the switch (METHOD.md 1.5).
+The statistics are core's: valid bursts only, without the samples that pay for the switch between trials.
 """
 
 from __future__ import annotations
@@ -14,30 +13,27 @@ import msgspec
 from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.result import Result, Samples
-from edgedyno.core.statistics import paired_ratio
+from edgedyno.core.statistics import block_medians, ratio_of_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEVEL = 0.95
-MIN_BLOCKS = 8
-# Neighbouring 60 s windows of one unchanged file differed by up to 20 % (METHOD.md 1.5): what was not measured
+# Neighbouring 60 s windows of one unchanged file differed by up to 20 % (METHOD 1.5): what was not measured
 # side by side shows nothing below that.
 UNPAIRED_MARGIN = 0.20
 HOPELESS_FACTOR = 1e3
 
-Steady = dict[int, list[float]]
-
 
 class SampleBook:
-    """The steady latencies of each trial by block, read from the artifacts once."""
+    """The raw samples of each trial, read from the artifacts once."""
 
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._decode = msgspec.json.Decoder(Samples).decode
-        self._steady: dict[str, Steady] = {}
+        self._medians: dict[str, dict[int, float]] = {}
         self.unreadable: dict[str, str] = {}
-        """Reasons, by label of the trial's samples artifact."""
+        """Why, by sha256."""
 
     def samples(self, result: Result) -> Samples | None:
         """Return the raw samples, or None where there are none; a bad artifact is noted in `unreadable`."""
@@ -50,35 +46,35 @@ class SampleBook:
             self.unreadable[sha256] = f"{type(error).__name__}: {error}"
             return None
 
-    def steady(self, result: Result) -> Steady:
-        """Return the latencies in seconds by block, without invalid bursts and firsts after a switch."""
+    def medians(self, result: Result) -> dict[int, float]:
+        """Return the median of each valid burst in seconds, by block."""
         key = f"{result.execution}/{result.trial}"
-        if key not in self._steady:
+        if key not in self._medians:
             samples = self.samples(result)
-            self._steady[key] = {} if samples is None else steady_latencies(samples)
-        return self._steady[key]
-
-
-def steady_latencies(samples: Samples) -> Steady:
-    """Return the latencies by block; a burst of one inference keeps it, since all its like pay the same."""
-    by_block: Steady = {}
-    for burst in samples.bursts:
-        if burst.valid and burst.latency_seconds:
-            kept = burst.latency_seconds[1:] or burst.latency_seconds
-            by_block.setdefault(burst.block, []).extend(kept)
-    return by_block
+            self._medians[key] = {} if samples is None else block_medians(samples)
+        return self._medians[key]
 
 
 def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: float) -> RatioInterval | None:
-    """Return latency of `trial` over that of `other`; paired where enough blocks are shared, else from medians."""
-    ours, theirs = book.steady(trial), book.steady(other)
-    shared = sorted(ours.keys() & theirs.keys()) if trial.execution == other.execution else []
-    if len(shared) < MIN_BLOCKS:
-        return _unpaired(trial, other)
-    blocks = [(ours[block], theirs[block]) for block in shared]
-    ratio = paired_ratio([a for a, _ in blocks], [b for _, b in blocks], level=level)
-    seconds = math.fsum(math.fsum(a) + math.fsum(b) for a, b in blocks)
-    return RatioInterval(ratio.value, ratio.low, ratio.high, level, True, len(shared), seconds)  # noqa: FBT003 (field)
+    """Return latency of `trial` over that of `other`: by shared blocks, or of medians where those are few."""
+    if trial.execution == other.execution:
+        ratio = ratio_of_blocks(book.medians(trial), book.medians(other), alpha=1 - level)
+        if ratio is not None:
+            return RatioInterval(
+                value=ratio.value,
+                low=ratio.low,
+                high=ratio.high,
+                level=level,
+                paired=True,
+                blocks=ratio.blocks,
+                seconds=_spent(trial) + _spent(other),
+            )
+    return _unpaired(trial, other)
+
+
+def _spent(result: Result) -> float:
+    latency = result.latency_seconds
+    return latency.n * latency.mean if latency else 0.0
 
 
 def _unpaired(trial: Result, other: Result) -> RatioInterval | None:
@@ -94,7 +90,7 @@ def _unpaired(trial: Result, other: Result) -> RatioInterval | None:
         level=LEVEL,
         paired=False,
         blocks=0,
-        seconds=a.n * a.mean + b.n * b.mean,
+        seconds=_spent(trial) + _spent(other),
     )
 
 
@@ -115,7 +111,7 @@ def conclude(ratio: RatioInterval | None, margin: float) -> Conclusion:
 def seconds_to_settle(ratio: RatioInterval | None, margin: float) -> float | None:
     """Estimate how much more measuring of the pair would conclude; None where no reasonable time would.
 
-    The interval's width falls with the root of the time, so it has to shrink to the distance to the nearer border.
+    The width falls with the root of the time, and has to shrink to the distance to the nearer border.
     """
     if ratio is None or not ratio.paired or conclude(ratio, margin) != "cannot tell yet":
         return None

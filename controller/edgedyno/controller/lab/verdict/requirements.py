@@ -1,7 +1,7 @@
 """Hold a trial against the job's requirements.
 
 A requirement on something that was not measured is never passed silently: it is undecided, with its reason. A
-fast wrong model must never win: where a job limits neither accuracy nor its drop, a collapse rejects all the same.
+fast wrong model must never win: where a job limits neither accuracy nor its drop, a collapse still rejects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # A public INT8 export of YOLOX-nano fell from 0.322 to 0.032 mAP; a loss of half is no trade any more.
 COLLAPSE_SHARE = 0.5
 # Beyond this an estimate of what would settle a requirement only says that the value lies on its limit.
-HOPELESS_FACTOR = 1e4
+HOPELESS_FACTOR = 1e3
 
 
 def judge_requirements(result: Result, require: Require) -> list[Judgement]:
@@ -46,7 +46,7 @@ def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
         limit=limit,
         outcome=outcome,
         value=found.value,
-        text=f"{quantity.name} is not shown: {text}" if undecided else f"{quantity.name} {text}",
+        text=f"{quantity.name} is not shown to hold: {text}" if undecided else f"{quantity.name} {text}",
         excess_ratio=_excess(quantity, limit, found.value) if outcome == "violated" else None,
         settle=_settle(quantity, limit, found, result) if undecided else None,
     )
@@ -91,7 +91,18 @@ def _describe(quantity: Quantity, limit: float, found: Measured) -> str:
         parts.append("(without an interval)")
     if found.scope:
         parts.append(f"({found.scope})")
-    return f"{' '.join(parts)}, limit {quantity.write(limit)}"
+    return f"{' '.join(parts)}, {_against(quantity, limit, found.value)}"
+
+
+def _against(quantity: Quantity, limit: float, value: float) -> str:
+    """Name the limit, and how far the value is beyond it."""
+    beyond = value - limit if quantity.sense == "at most" else limit - value
+    if beyond <= 0:
+        return f"limit {quantity.write(limit)}"
+    points = quantity.name in {"accuracy", "accuracy_drop"} or limit == 0
+    distance = quantities.format_points(beyond) if points else quantities.format_percent(beyond / abs(limit))
+    side = "above" if quantity.sense == "at most" else "below"
+    return f"{distance} {side} the limit of {quantity.write(limit)}"
 
 
 def _excess(quantity: Quantity, limit: float, value: float) -> float | None:
@@ -130,8 +141,8 @@ def _collapse(result: Result) -> list[Judgement]:
     interval = quantities.format_interval(drop.low, drop.high, quantities.format_points)
     text = (
         f"accuracy collapsed: {accuracy.metric} {quantities.format_ratio(accuracy.value)} against FP32's "
-        f"{quantities.format_ratio(reference)}, a drop of {quantities.format_points(drop.value)} ({interval}); "
-        "the job sets no limit, but half or more is lost"
+        f"{quantities.format_ratio(reference)}, a drop of {quantities.format_points(drop.value)} "
+        f"({interval}); the job sets no limit, but half or more is lost"
     )
     excess = (drop.value - limit) / limit
     return [Judgement("accuracy_collapse", limit, "violated", drop.value, text, excess_ratio=excess)]

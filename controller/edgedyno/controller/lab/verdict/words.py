@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.verdict.model import Choice, Verdict
+    from edgedyno.controller.lab.verdict.model import Choice, Comparison, Verdict
 
 WIDTH = 80
+# A unit never begins a line.
+_NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -20,37 +24,55 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     lines += ["", "Choices", *_table(verdict.choices)]
     out = [choice for choice in verdict.choices if choice.status != "recommended"]
     if out:
-        lines += ["", "Why not the others"]
-        lines += [line for choice in out for line in _why(choice)]
+        lines += ["", "Why not the others" if verdict.recommended else "Why"]
+        lines += [line for group in group_by_reasons(out) for line in _why(group)]
     if verdict.comparisons:
-        lines += ["", "Precision against precision"]
-        lines += [line for item in verdict.comparisons for line in _item(item.text)]
+        lines += ["", "Precision against precision", *_comparisons(verdict.comparisons)]
     if verdict.notes:
         lines += ["", "Notes", *[line for note in verdict.notes for line in _item(note)]]
     return [*lines, "", *_wrap(verdict.confidence, "  ")]
 
 
+def group_by_reasons(choices: list[Choice]) -> list[list[Choice]]:
+    """Put together what has the same status for the same reasons, in order of appearance."""
+    groups: dict[tuple[str, ...], list[Choice]] = {}
+    for choice in choices:
+        groups.setdefault((choice.status, *choice.reasons), []).append(choice)
+    return list(groups.values())
+
+
+def _comparisons(comparisons: list[Comparison]) -> list[str]:
+    """List what was compared under the settings it was compared at."""
+    several = len({item.runtime for item in comparisons}) > 1
+    under: dict[str, list[str]] = {}
+    for item in comparisons:
+        under.setdefault(settings_in_words(item, runtime=several), []).extend(_item(item.text))
+    return [line for setting, lines in under.items() for line in (f"  {setting}", *lines)]
+
+
 def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
+    lines = textwrap.wrap(
+        _NUMBER_AND_UNIT.sub("\\1\u00a0\\2", text),
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
         break_on_hyphens=False,
     )
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _item(text: str) -> list[str]:
     return _wrap(text, "  - ", "    ")
 
 
-def _why(choice: Choice) -> list[str]:
-    reasons = "; ".join(choice.reasons)
-    return _wrap(f"{choice.label}: {choice.status}: {reasons}", "  - ", "    ")
+def _why(group: list[Choice]) -> list[str]:
+    labels = ", ".join(choice.label for choice in group)
+    reasons = "; ".join(group[0].reasons)
+    return _wrap(f"{labels}: {group[0].status}: {reasons}", "  - ", "    ")
 
 
 def _table(choices: list[Choice]) -> list[str]:
-    rows = [("", "trial", "median", "p95", "accuracy", "drop", "status")]
+    rows: list[tuple[str, ...]] = [("", "trial", "median", "p95", "accuracy", "drop", "status")]
     rows += [_row(choice) for choice in choices]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
