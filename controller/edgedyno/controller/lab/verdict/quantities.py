@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from edgedyno.core.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# What binds a unit to its number, so that it never begins a line.
+NO_BREAK = "\N{NO-BREAK SPACE}"
+_NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
+
+
+def bind_units(text: str) -> str:
+    """Put a no-break space between numbers and units, for text that is going to be wrapped."""
+    return _NUMBER_AND_UNIT.sub(rf"\1{NO_BREAK}\2", text)
 
 
 def format_points(ratio: float) -> str:
@@ -76,6 +87,8 @@ def _plain(number: float, digits: int) -> str:
 
 
 __all__ = [
+    "NO_BREAK",
+    "bind_units",
     "format_bytes",
     "format_count",
     "format_interval",

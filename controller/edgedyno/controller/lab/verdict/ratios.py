@@ -41,10 +41,14 @@ class SampleBook:
         if sha256 is None:
             return None
         try:
-            return self._decode(self._read(sha256))
+            samples = self._decode(self._read(sha256))
         except (EdgedynoError, OSError, KeyError, msgspec.DecodeError) as error:
             self.unreadable[sha256] = f"{type(error).__name__}: {error}"
             return None
+        if samples.trial != result.trial:
+            self.unreadable[sha256] = f"found samples of trial {samples.trial}, expected {result.trial}"
+            return None
+        return samples
 
     def medians(self, result: Result) -> dict[int, float]:
         """Return the median of each valid burst in seconds, by block."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice, Comparison, Verdict
 
 WIDTH = 80
-# A unit never begins a line.
-_NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -52,13 +49,13 @@ def _comparisons(comparisons: list[Comparison]) -> list[str]:
 
 def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
     lines = textwrap.wrap(
-        _NUMBER_AND_UNIT.sub("\\1\u00a0\\2", text),
+        quantities.bind_units(text),
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
         break_on_hyphens=False,
     )
-    return [line.replace("\u00a0", " ") for line in lines]
+    return [line.replace(quantities.NO_BREAK, " ") for line in lines]
 
 
 def _item(text: str) -> list[str]:
