@@ -128,14 +128,14 @@ class Lab:
         self, trial: Trial, name: str, clock: Any, order: list[list[int]], index: int
     ) -> dict[str, Any]:
         if trial.latency_seconds is None:
-            return {}
+            return {"peak_rss_bytes": None}
         bursts = []
         for block, slow in enumerate(clock):
             noise = np.exp(self._random.normal(0, 0.012, self._per_burst))
             tail = 1 + (self._random.random(self._per_burst) < 0.03) * self._random.exponential(0.25)
             seconds = trial.latency_seconds * slow * noise * tail
             seconds[0] *= 1.08
-            started = 100.0 + 2.0 * block + 0.25 * order[block].index(index)
+            started = 100.0 + 0.3 * (len(order[block]) * block + order[block].index(index))
             bursts.append(Burst(block, started, [float(value) for value in seconds]))
         warmup = [trial.latency_seconds * factor for factor in (2.1, 1.2, 1.04, 1.01)]
         samples = Samples(sha256(name)[:16], warmup, bursts)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # More rows than this make figures that nobody reads; the table still has every trial.
 MAX_ROWS = 24
+RAN = {"acceptable", "undecided", "rejected", "void"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Board:
     best: Choice | None
     """The recommended one, else the fastest whose requirements are undecided."""
     groups: list[list[Choice]]
-    """All but the recommended one, by status and reasons."""
+    """Those that ran and are not recommended, by status and reasons."""
     comparisons: list[tuple[str, list[str]]]
     out: list[list[Choice]]
+    """Those that did not run, likewise."""
     medians: Markup | None
     spreads: Markup | None
     scatter: Markup | None
@@ -69,7 +71,7 @@ def describe_board(
         key=key,
         verdict=verdict,
         best=_best(verdict),
-        groups=group_by_reasons([one for one in verdict.choices if one.status != "recommended"]),
+        groups=group_by_reasons([one for one in verdict.choices if one.status in RAN]),
         comparisons=_comparisons(verdict),
         out=group_by_reasons([one for one in verdict.choices if one.status in {"failed", "skipped"}]),
         medians=plots.draw_medians(shown, require.latency_p50, texts, f"{key}-medians"),

@@ -54,7 +54,10 @@ class Texts:
     )
     spread_outside: str = "beyond the plot"
     scatter_title: str = "Latency against accuracy"
-    scatter_note: str = "Up and to the left is better. Numbers are threads; bars are 95 % intervals."
+    scatter_note: str = (
+        "Up and to the left is better. Numbers are threads, bars 95 % intervals; hollow marks are not shown "
+        "to meet the requirements. Nothing beats the trials on the dotted line in both."
+    )
     scatter_none: str = "No accuracy was measured, so there is nothing to plot against latency"
     ratios_title: str = "Each precision against FP32"
     ratios_note: str = (

@@ -77,7 +77,7 @@ def _series(choice: Choice, samples: Samples | None) -> _Series | None:
 
 def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, key: str) -> Markup:
     start, end = span
-    drawing = Drawing(HEIGHT, width=WIDTH, left=38, right=8, top=8, bottom=22)
+    drawing = Drawing(HEIGHT, width=WIDTH, left=38, right=14, top=8, bottom=22)
     axes = drawing.axes
     axes.grid(visible=False)
     axes.axhline(0, color=COLOUR["grid"], linewidth=0.8)

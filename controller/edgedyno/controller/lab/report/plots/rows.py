@@ -27,7 +27,7 @@ def draw_rows(labels: Sequence[tuple[str, str]], *, row_height: float = ROW_HEIG
             "transform": across,
             "va": "center",
             "fontsize": SMALL + 0.5,
-            "clip_on": False,
+            "bbox": {"facecolor": COLOUR["surface"], "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         }
         axes.text(0.0, row + LABEL, label, ha="left", color=COLOUR["ink"], **style)
         axes.text(1.0, row + LABEL, value, ha="right", color=COLOUR["muted"], **style)
