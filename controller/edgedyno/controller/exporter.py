@@ -25,7 +25,7 @@ from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CELL = ("board", "model", "runtime", "precision", "threads", "cores", "batch", "scenario")
 STATES: tuple[str, ...] = get_args(ExecutionState)
@@ -45,7 +45,7 @@ class ServiceState(Struct, frozen=True):
 
 
 class Cell(Struct, frozen=True):
-    """The newest counted result of one cell, and whether its job's verdict recommends it; None: no verdict."""
+    """The newest counted result of a cell, and whether the verdict recommends it; None: no verdict."""
 
     result: Result
     recommended: bool | None
@@ -188,7 +188,7 @@ def _results(cells: list[Cell]) -> Iterator[Metric]:
     yield _latency(cells)
     yield from _accuracy(cells)
     yield from _energy(cells)
-    simple = {
+    simple: dict[str, tuple[str, Callable[[Result], float | None]]] = {
         "throughput_per_second": ("Inferences per second.", lambda r: r.throughput_per_second),
         "load_seconds": ("Time to load the variant.", lambda r: r.load_seconds),
         "first_inference_seconds": ("Time of the first inference.", lambda r: r.first_inference_seconds),

@@ -1,8 +1,8 @@
 """The lab as the service sees it: builds, scores, verdicts and reports in child processes.
 
 A model file can be malformed on purpose, and the libraries that read it are large and native: what they do
-to their process they must not do to the service. One child builds, another evaluates; each answers one request at a
-time.
+to their process they must not do to the service. One child builds, another
+evaluates; each answers one request at a time.
 """
 
 from __future__ import annotations

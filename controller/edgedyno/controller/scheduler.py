@@ -179,11 +179,6 @@ class Scheduler:
             if job.job not in self._builds:
                 task = asyncio.create_task(self._build(job.job), name=f"build {job.job}")
                 self._builds[job.job] = task
-                task.add_done_callback(lambda _, name=job.job: self._built(name))
-
-    def _built(self, job: str) -> None:
-        self._builds.pop(job, None)
-        self.wake()
 
     async def _build(self, job: str) -> None:
         try:
@@ -198,6 +193,9 @@ class Scheduler:
             log.exception("a build ended unexpectedly")
             failure = Failure("build.failed", f"{type(error).__name__}: {error}")
             await self._database.write(lifecycle.fail_build, job, failure, self._clock.now())
+        finally:
+            self._builds.pop(job, None)
+            self.wake()
 
     async def _build_all(self, job: str) -> None:
         resolved = await self._database.read(jobs.read_resolved, job)

@@ -175,4 +175,4 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 def _needs_reduce_range(features: list[str]) -> bool:
     from edgedyno.controller.lab.variants import needs_reduce_range
 
-    return needs_reduce_range(features)
+    return bool(needs_reduce_range(features))
