@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from edgedyno.agent.config import AgentConfig
 from edgedyno.agent.config import load_config as load_agent
+from edgedyno.cli.output import print_json, print_table
 from edgedyno.controller.config import ControllerConfig
 from edgedyno.controller.config import load_config as load_controller
-
-from edgedyno.cli.output import print_json, print_table
 
 
 def show_config(*, origin: bool, as_json: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from edgedyno.controller.config import load_config
-
 from edgedyno.cli.output import say
+from edgedyno.controller.config import load_config
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,12 +17,14 @@ def run_controller(
     config_file: Path | None, *, data_dir: Path | None, broker: str | None, listen: str | None
 ) -> int:
     """Run the service until it is told to stop."""
-    from edgedyno.controller.service import run_service
+    from edgedyno.controller.main import run_service
 
     flags = {"data_dir": str(data_dir) if data_dir else None}
     flags |= _address("--broker", broker, "broker_host", "broker_port")
     flags |= _address("--listen", listen, "listen_host", "listen_port")
-    return run_service(load_config(config_file, flags=flags))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    run_service(load_config(config_file, flags=flags), on_ready=lambda url: say(f"the controller is at {url}"))
+    return 0
 
 
 def _address(option: str, text: str | None, host_key: str, port_key: str) -> dict[str, Any]:
@@ -38,14 +40,13 @@ def _address(option: str, text: str | None, host_key: str, port_key: str) -> dic
 
 def migrate(config_file: Path | None) -> None:
     """Bring the database up to date."""
-    from edgedyno.controller.store import migrate as migrate_database
+    from edgedyno.controller.main import migrate_database
 
-    version = migrate_database(load_config(config_file).database_url)
-    say(f"database is at schema {version}")
+    say(f"database is at schema {migrate_database(load_config(config_file))}")
 
 
 def backup(target: Path, config_file: Path | None) -> None:
     """Write database and artifacts into `target`."""
-    from edgedyno.controller.store import backup as backup_database
+    from edgedyno.controller.backup import write_backup
 
-    say(f"wrote {backup_database(load_config(config_file), target)}")
+    say(f"wrote {write_backup(load_config(config_file), target)}")

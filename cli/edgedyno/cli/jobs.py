@@ -6,17 +6,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from edgedyno.controller.lab.verdict import Verdict
 
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_results, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
+from edgedyno.controller.lab.verdict import Verdict
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgedyno.core.manifest import ResolvedJob
 
 POLL_SECONDS = 0.5
 PART_FAILED = 4
@@ -26,7 +28,7 @@ ENDED = frozenset({"succeeded", "failed", "canceled"})
 def submit(path: Path, *, url: str, wait: bool, as_json: bool) -> int:
     """Resolve a job file, upload what is missing, submit it; with `wait` follow it to its verdict."""
     with Controller(url) as controller:
-        answer = submit_file(controller, path)
+        answer, _ = submit_file(controller, path)
     if not wait:
         if as_json:
             print_json(answer)
@@ -37,8 +39,8 @@ def submit(path: Path, *, url: str, wait: bool, as_json: bool) -> int:
     return watch([answer["job"]], url=url, as_json=as_json)
 
 
-def submit_file(controller: Controller, path: Path) -> dict[str, Any]:
-    """Submit the job in a file; return its id and boards."""
+def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], ResolvedJob]:
+    """Submit the job in a file; return its id and boards, and what was submitted."""
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.controller.lab.resolve import load_job, resolve_job
 
@@ -49,7 +51,7 @@ def submit_file(controller: Controller, path: Path) -> dict[str, Any]:
         files.append(resolved.annotations)
     for sha256, size_bytes in controller.upload({file.sha256: store.path(file.sha256) for file in files}):
         say(f"uploaded {sha256[:12]} ({size_bytes} bytes)") if size_bytes > 10_000_000 else None  # noqa: PLR2004
-    return controller.submit(resolved)
+    return controller.submit(resolved), resolved
 
 
 def list_jobs(*, url: str, as_json: bool) -> None:

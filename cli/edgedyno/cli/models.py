@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.capabilities import read_capabilities
-from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.resolve import model_profiles, resolve_job
-from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
-
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
+from edgedyno.controller.lab.files import ContentStore
+from edgedyno.controller.lab.profiles import find_profile, names_of
+from edgedyno.controller.lab.resolve import resolve_job
+from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.job import JobSpec, Sweep
+from edgedyno.core.profile import ModelProfile
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 def list_models(*, as_json: bool) -> None:
     """Print the packaged model profiles."""
-    profiles = model_profiles()
+    profiles = [find_profile(name, ModelProfile, base=Path.cwd()).profile for name in names_of(ModelProfile)]
     if as_json:
         print_json(profiles)
         return

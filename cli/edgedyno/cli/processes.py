@@ -46,8 +46,8 @@ class Children:
         self._logs.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for _, process in reversed(self._running):
+    def __exit__(self, *_error: object) -> None:
+        for _name, process in reversed(self._running):
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_SECONDS)

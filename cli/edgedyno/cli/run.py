@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from edgedyno.controller.lab.scoring import score_results
+
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
-from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.report import Section, render_report
-from edgedyno.controller.lab.resolve import load_job, resolve_job
-from edgedyno.controller.lab.scoring import score_results
-from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
-from edgedyno.controller.lab.verdict import judge
-
 from edgedyno.cli.output import print_json, print_results, say
 from edgedyno.cli.places import cache_folder, write_atomic, write_results
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
+from edgedyno.controller.lab.files import ContentStore
+from edgedyno.controller.lab.report import Section, render_report
+from edgedyno.controller.lab.resolve import load_job, resolve_job
+from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
+from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgedyno.controller.lab.verdict import Verdict
-
     from edgedyno.core.result import Result
 
 STOP_SECONDS = 20.0  # a runner ends its burst, writes what it has and stops its workers

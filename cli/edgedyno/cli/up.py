@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import yaml
-from edgedyno.controller.lab.report import Section, render_report
-from edgedyno.controller.lab.verdict import Verdict
 
 from edgedyno.cli.broker import broker_command
 from edgedyno.cli.client import Controller
@@ -23,10 +21,12 @@ from edgedyno.cli.output import print_results, say
 from edgedyno.cli.places import write_atomic, write_results
 from edgedyno.cli.processes import Children, free_port, is_listening
 from edgedyno.cli.verdict import print_verdicts
+from edgedyno.controller.lab.report import Section, render_report
+from edgedyno.controller.lab.verdict import Verdict
 from edgedyno.core.errors import EdgedynoError, RetryableError
-from edgedyno.core.manifest import ResolvedJob
 
 if TYPE_CHECKING:
+    from edgedyno.core.manifest import ResolvedJob
     from edgedyno.core.result import Result
 
 BOARD = "demo"
@@ -101,9 +101,11 @@ def _online(url: str) -> bool:
 def run_demo(url: str, out: Path) -> int:
     """Submit the sample jobs, wait, print their verdicts, and leave results and report in `out`."""
     with Controller(url) as controller:
-        jobs = [submit_file(controller, path)["job"] for path in sample_jobs()]
-        found = follow(controller, jobs)
-        sections = [_section(controller, job) for job in found]
+        submitted = [submit_file(controller, path) for path in sample_jobs()]
+        found = follow(controller, [answer["job"] for answer, _ in submitted])
+        sections = [
+            _section(controller, job, resolved) for job, (_, resolved) in zip(found, submitted, strict=True)
+        ]
         page = render_report(sections, read=controller.artifact)
     write_atomic(out / "report.html", page.encode())
     write_results(out, [result for section in sections for result in section.results])
@@ -124,12 +126,12 @@ def sample_jobs() -> list[Path]:
     return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def _section(controller: Controller, job: dict[str, Any]) -> Section:
+def _section(controller: Controller, job: dict[str, Any], resolved: ResolvedJob) -> Section:
     results: list[Result] = controller.results(job=job["job"])
     verdicts = msgspec.convert(
         controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"], list[Verdict]
     )
-    return Section(verdicts, results, msgspec.convert(job["resolved"], ResolvedJob))
+    return Section(verdicts, results, resolved)
 
 
 def _wait_for_stop(children: Children) -> None:

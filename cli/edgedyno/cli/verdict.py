@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from edgedyno.controller.lab.verdict import Verdict, meets_requirements, verdict_lines
 
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, say, stdout
 from edgedyno.cli.places import write_atomic
+from edgedyno.controller.lab.verdict import Verdict, meets_requirements, verdict_lines
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
