@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edgedyno.agent.host.cpulist import parse_cpu_list
 from edgedyno.agent.host.identity import Identity
 from edgedyno.agent.host.profile import Match, board_profiles, match_profile, matches
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOBODY = Identity(
     compatible=[],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.host.coresets import core_set
 from edgedyno.agent.host.system import free_disk_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_capabilities() -> None:

@@ -1,8 +1,8 @@
-"""Topologies that no recorded board has: offline cores, no capacities, x86 hybrids, one clock for each core."""
+"""Topologies that no recorded board has: offline cores, no capacities, x86 hybrids, a clock for each core."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from edgedyno.agent.host.features import common_features
 from edgedyno.agent.host.topology import read_topology
 from edgedyno.core.errors import ConfigError
 from tests.agent.boards import board, copy_board, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CPU = "rootfs/sys/devices/system/cpu"
 
@@ -92,7 +95,16 @@ def test_a_feature_needs_every_cpu() -> None:
 
 
 def test_features_of_servers() -> None:
-    words = "avx2 avx512f avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16 avx512_fp16".split()
+    words = [
+        "avx2",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "amx_tile",
+        "amx_int8",
+        "amx_bf16",
+        "avx512_fp16",
+    ]
     assert common_features([words]) == [
         "avx2",
         "avx512",

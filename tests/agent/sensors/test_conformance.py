@@ -1,10 +1,10 @@
-"""Every sensor plugin keeps the contract: on a board that has it, on one that has not, and on an empty one."""
+"""Every sensor plugin keeps the contract: on a board that has it, on one that has not, on an empty one."""
 
 from __future__ import annotations
 
 import inspect
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from edgedyno.agent.host.place import locate
 from edgedyno.agent.sensors.base import Available, Reading, Sensor, Unavailable
 from edgedyno.agent.sensors.registry import GROUP, ORDER, probe_sensors
 from tests.agent.boards import board
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POINTS = sorted(entry_points(group=GROUP), key=lambda point: point.name)
 HAS = {

@@ -72,7 +72,7 @@ def test_constant_power() -> None:
     assert result.energy.value == pytest.approx(10.0 * 20 / 100)
     assert result.energy.idle_subtracted == pytest.approx(8.0 * 20 / 100)
     assert result.energy.low < result.energy.value < result.energy.high
-    assert (result.power.mean, result.power.idle) == (pytest.approx(10.0), pytest.approx(2.0))
+    assert [result.power.mean, result.power.idle] == pytest.approx([10.0, 2.0])
     assert (result.energy.source, result.energy.scope) == ("ina3221_hwmon", "module")
 
 

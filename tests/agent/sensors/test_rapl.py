@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from edgedyno.agent.sensors import rapl
 from edgedyno.agent.sensors.base import Available, Reading, Unavailable
 from edgedyno.agent.sensors.rapl import Rapl
 from tests.agent.boards import BOARDS, board, copy_board, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POWERCAP = "rootfs/sys/class/powercap"
 
@@ -35,7 +38,7 @@ def test_the_first_reading_is_zero_and_then_it_grows(tmp_path: Path) -> None:
     first = _read(sensor)
     write(tree / POWERCAP / "intel-rapl:0/energy_uj", str(240422366267 + 12_500_000))
     second = _read(sensor)
-    assert (first.value, second.value) == (0.0, pytest.approx(12.5))
+    assert [first.value, second.value] == pytest.approx([0.0, 12.5])
     assert second.at_seconds > first.at_seconds
     assert first.mark != second.mark
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from edgedyno.agent.sensors.pmic import Pmic, parse_rails
 from edgedyno.agent.sensors.rails import Rail, add_up, total_rails
 from edgedyno.agent.sensors.registry import choose_sensor
 from tests.agent.boards import board, copy_board, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ORIN = PowerRule(
     source="ina3221_hwmon",
@@ -99,7 +102,9 @@ def test_pmic_text_that_was_cut_off() -> None:
 def test_pmic_rails_are_paired_by_name_whatever_their_names_are() -> None:
     text = " 0V8_SYS_A current(6)=0.5A\n NEW_RAIL_A current(3)=2.0A\n NEW_RAIL_V volt(9)=1.5V\n"
     text += " EXT5V_V volt(24)=5.0V\n 0V8_SYS_V volt(1)=0.8V\n"
-    assert parse_rails(text) == {"0V8_SYS": pytest.approx(0.4), "NEW_RAIL": pytest.approx(3.0)}
+    rails = parse_rails(text)
+    assert isinstance(rails, dict)
+    assert rails == pytest.approx({"0V8_SYS": 0.4, "NEW_RAIL": 3.0})
 
 
 def test_pmic_is_asked_on_a_raspberry_pi_only() -> None:

@@ -104,7 +104,7 @@ class Watch:
         before, self._before = self._before, None
         self._workers.update(worker_pids)
         after = self._snapshot()
-        share = self._foreign.judge(*self._foreign_seconds(before, after))
+        share = self._foreign.judge(*self._foreign_seconds(before, after), workers=len(after.processes))
         self._workers &= after.processes.keys()
         return Observation(
             conditions=self._conditions(before, after, share), validity=self._validity(before, after, share)
