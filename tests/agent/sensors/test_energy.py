@@ -15,9 +15,11 @@ from edgedyno.agent.sensors.base import Available, Reading, SensorSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HWMON = SensorSpec(source="ina3221_hwmon", kind="sampled", min_window_seconds=10.0)
-DCMI = SensorSpec(source="ipmi_dcmi", kind="sampled", min_window_seconds=180.0, lead_seconds=30.0)
-RAPL = SensorSpec(source="rapl", kind="counter", min_window_seconds=1.0)
+HWMON = SensorSpec(source="ina3221_hwmon", scope="module", kind="sampled", min_window_seconds=10.0)
+DCMI = SensorSpec(
+    source="ipmi_dcmi", scope="machine", kind="sampled", min_window_seconds=180.0, lead_seconds=30.0
+)
+RAPL = SensorSpec(source="rapl", scope="package", kind="counter", min_window_seconds=1.0)
 MODULE = Available(scope="module", rails=["VDD_IN"], period_seconds=0.1, resolution=0.04)
 MACHINE = Available(scope="machine", rails=[], period_seconds=1.0, resolution=1.0)
 PACKAGE = Available(scope="package", rails=["package-0"], period_seconds=0.001, resolution=61e-6)

@@ -53,8 +53,7 @@ class Burner:
             temporary.replace(self._file)
 
 
-def test_a_window_with_known_power(tmp_path: Path) -> None:
-    tree = copy_board("x86-rapl", tmp_path)
+def _meter_25_watts(tree: Path) -> tuple[Metered | Unmetered, Window]:
     meter = _open(tree)
     with Burner(tree) as burner:
         idle_before = meter.record(0.6)
@@ -69,11 +68,15 @@ def test_a_window_with_known_power(tmp_path: Path) -> None:
         burner.watts = 5.0
         idle_after = meter.record(0.6)
     window = Window(started, stopped, 10)
-    result = meter.summarise(running, window, idle_before=idle_before, idle_after=idle_after)
-    if isinstance(result, Unmetered):  # On a machine under load the test's own thread may falter.
-        assert "idle power moved" in result.reason or "no reading" in result.reason
-        return
-    assert isinstance(result, Metered)
+    return meter.summarise(running, window, idle_before=idle_before, idle_after=idle_after), window
+
+
+def test_a_window_with_known_power(tmp_path: Path) -> None:
+    for attempt in range(4):  # On a machine under load the test's own thread may falter.
+        result, window = _meter_25_watts(copy_board("x86-rapl", tmp_path / str(attempt)))
+        if isinstance(result, Metered):
+            break
+    assert isinstance(result, Metered), result
     assert result.power.mean == pytest.approx(25.0, rel=0.1)
     assert result.energy.value == pytest.approx(2.5 * window.seconds, rel=0.1)
 
