@@ -76,12 +76,8 @@ def _power(place: Place, board: Board) -> list[PowerSource]:
 
 def _power_source(place: Place, board: Board, probed: Probed) -> PowerSource:
     if not isinstance(probed.found, Available):
-        rule = board.profile.power_rule(probed.source)
         return PowerSource(
-            source=probed.source,
-            scope=rule.scope if rule else "",
-            available=False,
-            reason=probed.found.reason,
+            source=probed.source, scope=_scope(board, probed), available=False, reason=probed.found.reason
         )
     return PowerSource(
         source=probed.source,
@@ -90,6 +86,13 @@ def _power_source(place: Place, board: Board, probed: Probed) -> PowerSource:
         rails=probed.found.rails,
         watts=_watts(probed.sensor) if place.recorded else None,
     )
+
+
+def _scope(board: Board, probed: Probed) -> str:
+    rule = board.profile.power_rule(probed.source)
+    if rule is not None:
+        return rule.scope
+    return probed.sensor.spec.scope if probed.sensor else "unknown"
 
 
 def _watts(sensor: Sensor | None) -> float | None:

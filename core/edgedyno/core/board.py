@@ -21,7 +21,7 @@ class Cpu(Struct, frozen=True):
     features: list[str]
 
 
-class PowerSource(Struct, frozen=True, omit_defaults=True):
+class PowerSource(Struct, frozen=True):
     """A power sensor, or why it cannot be used."""
 
     source: str

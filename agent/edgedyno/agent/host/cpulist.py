@@ -18,7 +18,7 @@ def parse_cpu_list(text: str | None) -> list[int] | None:
     Knows the kernel's forms: ranges, commas, blanks (related_cpus) and strides `0-31:2/8`.
     """
     cpus: set[int] = set()
-    words = re.split(r"[,\s]+", (text or "").split("\0")[0].strip())
+    words = re.split(r"\s*,\s*|\s+", (text or "").split("\0")[0].strip())
     for word in words:
         match = _RANGE.fullmatch(word)
         if match is None:

@@ -6,6 +6,7 @@ allowance for its rounding, and windows are also judged together over the last s
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -17,9 +18,9 @@ FOREIGN_BOUND_OF_ONE_CORE = 0.05
 FOREIGN_BOUND_OF_ALL_CORES = 0.01
 HISTORY_SECONDS = 5.0
 HISTORY_MIN_SECONDS = 1.0
-# Rounding of one CPU's counter between two readings is spread evenly over ±1 tick: variance tick²/6.
-# Three standard deviations keep false alarms below some 0.3 % of the windows.
-ROUNDING_VARIANCE = TICK_SECONDS**2 / 6
+# Each counter is cut to whole ticks; the error of a difference has the variance tick²/6. A busy CPU moves two
+# counters (user and system), and so does each worker. Three standard deviations keep false alarms rare.
+ROUNDING_VARIANCE = 2 * TICK_SECONDS**2 / 6
 ROUNDING_SIGMAS = 3.0
 
 
@@ -30,46 +31,53 @@ class Share(NamedTuple):
     reason: str | None
 
 
+class _Window(NamedTuple):
+    foreign: float
+    seconds: float
+    variance: float
+
+
 class ForeignLoad:
     """The foreign CPU time of the latest windows on `cpu_count` used cores."""
 
     def __init__(self, cpu_count: int) -> None:
         self._cpu_count = max(cpu_count, 1)
         self._bound = max(FOREIGN_BOUND_OF_ONE_CORE, FOREIGN_BOUND_OF_ALL_CORES * self._cpu_count)
-        self._history: deque[tuple[float, float]] = deque()
+        self._history: deque[_Window] = deque()
 
-    def judge(self, foreign_seconds: float | None, window_seconds: float) -> Share:
-        """Add a window and judge it. None as foreign time gives no judgement."""
+    def judge(self, foreign_seconds: float | None, window_seconds: float, *, workers: int = 1) -> Share:
+        """Add a window in which the time of `workers` processes was taken off, and judge it.
+
+        None as foreign time gives no judgement.
+        """
         if foreign_seconds is None or window_seconds <= 0:
             return Share(None, None)
-        self._history.append((foreign_seconds, window_seconds))
-        while sum(window for _, window in self._history) - self._history[0][1] > HISTORY_SECONDS:
+        window = _Window(foreign_seconds, window_seconds, ROUNDING_VARIANCE * (self._cpu_count + workers))
+        self._history.append(window)
+        while sum(each.seconds for each in self._history) - self._history[0].seconds > HISTORY_SECONDS:
             self._history.popleft()
         ratio = max(foreign_seconds, 0.0) / window_seconds / self._cpu_count
-        return Share(
-            ratio,
-            self._alone(foreign_seconds, window_seconds) or self._together(foreign_seconds, window_seconds),
-        )
+        return Share(ratio, self._alone(window) or self._together(window))
 
-    def _alone(self, foreign: float, window: float) -> str | None:
-        if foreign - self._allowance(1) <= self._bound * window:
-            return None
-        return self._reason(foreign, window)
+    def _exceeds(self, window: _Window, *, sigmas: float = ROUNDING_SIGMAS) -> bool:
+        return window.foreign - sigmas * math.sqrt(window.variance) > self._bound * window.seconds
 
-    def _together(self, foreign: float, window: float) -> str | None:
+    def _alone(self, window: _Window) -> str | None:
+        return self._reason(window) if self._exceeds(window) else None
+
+    def _together(self, window: _Window) -> str | None:
         """Blame this window only when it is suspect itself, not for what others before it have seen."""
-        total = sum(each for each, _ in self._history)
-        length = sum(each for _, each in self._history)
-        bad = total - self._allowance(len(self._history)) > self._bound * length
-        if length < HISTORY_MIN_SECONDS or not bad or foreign <= self._bound * window:
+        total = _Window(*(math.fsum(column) for column in zip(*self._history, strict=True)))
+        if (
+            total.seconds < HISTORY_MIN_SECONDS
+            or not self._exceeds(total)
+            or not self._exceeds(window, sigmas=0)
+        ):
             return None
-        return self._reason(total, length)
+        return self._reason(total)
 
-    def _allowance(self, windows: int) -> float:
-        return ROUNDING_SIGMAS * float((ROUNDING_VARIANCE * self._cpu_count * windows) ** 0.5)
-
-    def _reason(self, foreign: float, window: float) -> str:
+    def _reason(self, window: _Window) -> str:
         return (
-            f"other processes took {foreign / window:.0%} of one CPU on the used cores during {window:.2g} s "
-            f"(bound {self._bound:.0%})"
+            f"other processes took {window.foreign / window.seconds:.0%} of one CPU on the used cores "
+            f"during {window.seconds:.2g} s (bound {self._bound:.0%})"
         )

@@ -1,7 +1,7 @@
 """The board's power meter while something is measured: one sensor, read by a thread of its own.
 
-The thread keeps off the worker's cores where others are left, and sleeps between readings. Not responsible for
-what readings mean (energy).
+The thread keeps off the worker's cores where others are left, and sleeps between readings. Not responsible
+for what readings mean (energy).
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class _Snapshot(NamedTuple):
 class Watch:
     """Watches `cpus` over one window after another; what is seen in earlier windows sharpens the judgement.
 
-    One worker process after another may run in a window: give all their ids to `start` and `stop`. Ids that
-    were given before, and children of this process, are remembered.
+    Several worker processes may run in a window: give all their ids to `start` and `stop`. Ids that were given
+    before are remembered. Children of this process count as workers, and its own CPU time is not foreign.
     """
 
     def __init__(self, root: Path = Path("/"), *, cpus: Sequence[int], agent_version: str = "") -> None:
@@ -104,7 +104,7 @@ class Watch:
         before, self._before = self._before, None
         self._workers.update(worker_pids)
         after = self._snapshot()
-        share = self._foreign.judge(*self._foreign_seconds(before, after))
+        share = self._foreign.judge(*self._foreign_seconds(before, after), workers=len(after.processes))
         self._workers &= after.processes.keys()
         return Observation(
             conditions=self._conditions(before, after, share), validity=self._validity(before, after, share)

@@ -18,7 +18,13 @@ STEP_WATTS = 1.0  # Firmware reports whole watts or coarser.
 class AcpiPowerMeter:
     """One power meter of the machine."""
 
-    spec = SensorSpec(source="acpi_power_meter", kind="sampled", min_window_seconds=120.0, max_rate_hertz=4.0)
+    spec = SensorSpec(
+        source="acpi_power_meter",
+        scope="machine",
+        kind="sampled",
+        min_window_seconds=120.0,
+        max_rate_hertz=4.0,
+    )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
         self._place = place
@@ -40,7 +46,7 @@ class AcpiPowerMeter:
             return watts
         interval_ms = read_float(f"{self._folder}/power1_average_interval")
         return Available(
-            scope=self._rule.scope if self._rule else "machine",
+            scope=self._rule.scope if self._rule else self.spec.scope,
             rails=[],
             period_seconds=interval_ms / 1000 if interval_ms and interval_ms > 0 else None,
             resolution=STEP_WATTS,

@@ -23,6 +23,8 @@ class SensorSpec(Struct, frozen=True):
     """What is known about a source before any board is seen."""
 
     source: str
+    scope: str
+    """What it usually meters; a board's profile may know better."""
     kind: Literal["counter", "sampled"]
     """A counter adds up joules by itself; a sampled source gives watts, to be integrated."""
     min_window_seconds: float

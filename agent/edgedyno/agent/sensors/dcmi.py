@@ -25,7 +25,12 @@ class IpmiDcmi:
     """DCMI power of the machine, in whole watts, averaged by the BMC over an unknown time."""
 
     spec = SensorSpec(
-        source="ipmi_dcmi", kind="sampled", min_window_seconds=180.0, lead_seconds=30.0, max_rate_hertz=1.0
+        source="ipmi_dcmi",
+        scope="machine",
+        kind="sampled",
+        min_window_seconds=180.0,
+        lead_seconds=30.0,
+        max_rate_hertz=1.0,
     )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
@@ -43,7 +48,7 @@ class IpmiDcmi:
         if isinstance(watts, Unavailable):
             return watts
         return Available(
-            scope=self._rule.scope if self._rule else "machine",
+            scope=self._rule.scope if self._rule else self.spec.scope,
             rails=[],
             period_seconds=_period(text),
             resolution=STEP_WATTS,

@@ -26,7 +26,9 @@ CHANNELS = (1, 2, 3)
 class Ina3221Hwmon:
     """All INA3221 chips of the board as one source."""
 
-    spec = SensorSpec(source="ina3221_hwmon", kind="sampled", min_window_seconds=10.0, max_rate_hertz=50.0)
+    spec = SensorSpec(
+        source="ina3221_hwmon", scope="module", kind="sampled", min_window_seconds=10.0, max_rate_hertz=50.0
+    )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
         self._place = place
@@ -47,7 +49,7 @@ class Ina3221Hwmon:
         periods = [read_float(f"{chip}/update_interval") for chip in self._chips]
         known = [period / 1000 for period in periods if period]
         return Available(
-            scope=self._rule.scope if self._rule else "module",
+            scope=self._rule.scope if self._rule else self.spec.scope,
             rails=[*first, *(name for name in rails if name not in first)],
             period_seconds=max(known) if known else None,
             resolution=whole.step_watts,

@@ -22,7 +22,9 @@ CHANNELS = (0, 1, 2)
 class Ina3221Iio:
     """All INA3221 chips that the iio driver has."""
 
-    spec = SensorSpec(source="ina3221_iio", kind="sampled", min_window_seconds=30.0, max_rate_hertz=10.0)
+    spec = SensorSpec(
+        source="ina3221_iio", scope="module", kind="sampled", min_window_seconds=30.0, max_rate_hertz=10.0
+    )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
         self._place = place
@@ -41,7 +43,7 @@ class Ina3221Iio:
         names = total_rails(rails, self._rule)
         first = [] if isinstance(names, Unavailable) else names
         return Available(
-            scope=self._rule.scope if self._rule else "module",
+            scope=self._rule.scope if self._rule else self.spec.scope,
             rails=[*first, *(name for name in rails if name not in first)],
             period_seconds=UPDATE_SECONDS,
             resolution=whole.step_watts,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
     from edgedyno.agent.host.profile import PowerRule
 
-SCOPE = "PMIC rails"
 # VDD_CORE_A, the largest rail, is a multiple of 0.375 A in both public captures (0.75012 and 10.87674 A); its
 # step is taken to be that, at 0.9 V.
 STEP_WATTS = 0.34
@@ -28,7 +27,9 @@ _LINE = re.compile(r"^\s*(\S+)_([AV])\s+(?:current|volt)\(\d+\)=(-?[\d.]+)[AV]\s
 class Pmic:
     """The sum of the rails that have both a current and a voltage."""
 
-    spec = SensorSpec(source="pmic", kind="sampled", min_window_seconds=60.0, max_rate_hertz=10.0)
+    spec = SensorSpec(
+        source="pmic", scope="PMIC rails", kind="sampled", min_window_seconds=60.0, max_rate_hertz=10.0
+    )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
         self._place = place
@@ -43,7 +44,7 @@ class Pmic:
         if isinstance(rails, Unavailable):
             return rails
         return Available(
-            scope=self._rule.scope if self._rule else SCOPE,
+            scope=self._rule.scope if self._rule else self.spec.scope,
             rails=sorted(rails, key=lambda name: -rails[name]),
             period_seconds=None,
             resolution=STEP_WATTS,

@@ -41,11 +41,10 @@ class Zone(Struct, frozen=True):
 class Rapl:
     """RAPL counters, summed over packages and their DRAM."""
 
-    spec = SensorSpec(source="rapl", kind="counter", min_window_seconds=1.0)
+    spec = SensorSpec(source="rapl", scope="package", kind="counter", min_window_seconds=1.0)
 
-    def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
+    def __init__(self, place: Place, _rule: PowerRule | None = None) -> None:
         self._base = place.path("sys/class/powercap")
-        self._rule = rule
         self._zones: list[Zone] | None = None
         self._last: list[float] | None = None
         self._joules = 0.0
@@ -63,7 +62,7 @@ class Rapl:
         self._zones = zones
         has_dram = any(zone.name.endswith("dram") for zone in zones)
         return Available(
-            scope="package and DRAM" if has_dram else "package",
+            scope="package and DRAM" if has_dram else self.spec.scope,
             rails=[zone.name for zone in zones],
             period_seconds=UPDATE_SECONDS,
             resolution=STEP_JOULES * len(zones),
