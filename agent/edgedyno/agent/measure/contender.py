@@ -53,11 +53,17 @@ class Contender:
             self.worker = Worker(self.cell, launch)
             self.log.load_seconds = self.log.load_seconds or self.worker.load_seconds
             self.worker.bind(tensor)
+            self._note_start()
             first = self.worker.first_inference()
             self.log.first_inference_seconds = self.log.first_inference_seconds or first
             self.median_seconds = first
         except TrialError as error:
             self._fail(error)
+
+    def _note_start(self) -> None:
+        if self.log.started_at is None:
+            self.log.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            self.log.monotonic_seconds = time.monotonic()
 
     def warm_up(self) -> None:
         """Run blocks until they agree; then see that every thread keeps to its cores."""
@@ -92,9 +98,6 @@ class Contender:
         """Run one burst and keep its samples."""
         if self.worker is None:
             return
-        if self.log.started_at is None:
-            self.log.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            self.log.monotonic_seconds = time.monotonic()
         try:
             answer = self.worker.burst(self.burst_count, self.burst_count * self.median_seconds)
         except TrialError as error:

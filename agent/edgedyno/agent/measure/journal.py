@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
-from edgedyno.core.result import Burst
+from edgedyno.core.result import Burst, EnergySummary, PowerSummary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,11 @@ class TrialLog(Struct):
     peak_rss_bytes: int | None = None
     strayed: str | None = None
     """What left the core set."""
+    energy: EnergySummary | None = None
+    power: PowerSummary | None = None
+    power_reason: str | None = None
+    metered: dict[str, float] = {}
+    """The metered window: `seconds` and `inferences`."""
     started_at: str | None = None
     monotonic_seconds: float | None = None
     settled: bool = False

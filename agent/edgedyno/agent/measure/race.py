@@ -37,7 +37,7 @@ ROUND_SECONDS = (
     1.0  # one window of validity: /proc/stat counts in ticks of 10 ms, so shorter ones see nothing
 )
 LOOK_GROWTH = 1.2  # a look costs milliseconds of computing; geometric looks keep their number small
-FIRST_LOOK_ROUNDS = 2
+FIRST_LOOK_ROUNDS = 1
 # On a board that is never quiet, waiting for quiet rounds would take all the time and give nothing: after
 # this many void rounds, and twice as many as quiet ones, void rounds are counted, and the result says that
 # it is void.

@@ -116,7 +116,7 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
     latency = summarize(groups_of(log, count_void=_counts_void(log)))
-    power_reason = no_power_reason(request)
+    power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
         "effective_precision": accuracy.effective_precision,
@@ -125,8 +125,10 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "latency_seconds_reason": None if latency else "time was up before the first burst",
         "settled": log.settled,
         "throughput_per_second": cell.batch / latency.mean if latency else None,
-        "energy_joules_per_inference_reason": power_reason,
-        "power_watts_reason": power_reason,
+        "energy_joules_per_inference": log.energy,
+        "energy_joules_per_inference_reason": None if log.energy else power_reason,
+        "power_watts": log.power,
+        "power_watts_reason": None if log.power else power_reason,
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
@@ -138,7 +140,7 @@ def no_power_reason(request: RunRequest) -> str:
     sources = request.capabilities.power
     if not sources:
         return "no power sensor found"
-    return "; ".join(f"{source.source}: {source.reason or 'not metered in a race'}" for source in sources)
+    return "; ".join(f"{source.source}: {source.reason or 'available, but not chosen'}" for source in sources)
 
 
 def _counts_void(log: TrialLog) -> bool:
@@ -157,6 +159,7 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         "quiet_rounds": log.quiet_rounds,
         "void_rounds": log.void_rounds,
         **_cpu_use(log),
+        **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version
     return structs.replace(conditions, agent_version=version, extra=extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import sys
@@ -16,11 +17,14 @@ from edgedyno.agent.measure.accuracy import pass_key, run_passes
 from edgedyno.agent.measure.contender import Contender
 from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
+from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.planner import Cell, board_cpus, plan
+from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
 from edgedyno.agent.measure.supervisor import Deadlines, Launch
 from edgedyno.agent.measure.validity import Watch
+from edgedyno.agent.sensors.base import Unavailable
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import Failure
 from edgedyno.core.messages import Progress
@@ -40,7 +44,8 @@ MEMORY_SHARE = 0.5
 WORKER_MEMORY_SHARE = 0.8
 UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the largest that was measured
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
-SAVE_SECONDS = 5.0
+MIN_RACE_SECONDS = 1.0
+SAVE_SECONDS = 3.0
 PROGRESS_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
@@ -102,7 +107,7 @@ class _Execution:
             plugins={plugin.name: plugin for plugin in find_plugins()},
             files=request.files,
             scratch=str(self._journal.scratch),
-            memory_bytes=int(request.capabilities.memory_bytes * WORKER_MEMORY_SHARE) or None,
+            memory_bytes=int((request.capabilities.memory_bytes or 0) * WORKER_MEMORY_SHARE) or None,
             deadlines=deadlines,
         )
 
@@ -144,7 +149,7 @@ class _Execution:
     def _load_group(self, waiting: Sequence[Cell], reference: Cell) -> list[Contender]:
         """Load the reference and as many others as memory allows, at least one of those that wait."""
         self._progress("warm-up", force=True)
-        budget = self._request.capabilities.memory_bytes * MEMORY_SHARE
+        budget = (self._request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE
         group: list[Contender] = []
         used = 0
         cells = [reference, *(cell for cell in waiting if cell.trial != reference.trial)]
@@ -164,11 +169,19 @@ class _Execution:
 
     def _race(self, group: list[Contender], *, groups_left: int) -> None:
         left = self._request.manifest.measure.max_seconds - self._measured_seconds()
+        left = max(MIN_RACE_SECONDS, left / groups_left)
+        meter = open_meter()
+        metering = 0.0
+        if isinstance(meter, Unavailable):
+            for contender in group:
+                contender.log.power_reason = meter.reason
+        else:
+            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE)
         cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
         race = Race(
             group,
             precision=self._request.manifest.measure.precision,
-            seconds=max(1.0, left / groups_left),
+            seconds=left - metering,
             watch=Watch(cpus=cpus, agent_version=self._request.capabilities.agent_version),
             order=random.Random(self._request.manifest.execution),  # noqa: S311 - an order, not a secret
         )
@@ -183,6 +196,8 @@ class _Execution:
 
         with kept_off(cpus, board_cpus(self._request.capabilities)):
             race.run(self._stop, between)
+            if isinstance(meter, Meter):
+                meter_all(group, meter, seconds=metering, stop=self._stop)
         self._done = finished_before
 
     def _measured_seconds(self) -> float:

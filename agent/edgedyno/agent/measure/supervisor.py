@@ -50,6 +50,7 @@ class BurstAnswer(Struct, frozen=True):
 
     latency_seconds: list[float]
     started_monotonic_seconds: float
+    ended_monotonic_seconds: float
     cpu_seconds: float
     run_delay_seconds: float
 
@@ -150,6 +151,7 @@ class Worker:
         return BurstAnswer(
             [nanoseconds / 1e9 for nanoseconds in answer["latency_ns"]],
             answer["started_ns"] / 1e9,
+            answer["ended_ns"] / 1e9,
             answer["cpu_ns"] / 1e9,
             answer["run_delay_ns"] / 1e9,
         )

@@ -130,9 +130,11 @@ class Worker:
             before = clock()
             invoke()
             stamps[index] = clock() - before
+        ended = time.monotonic_ns()
         return {
             "latency_ns": stamps,
             "started_ns": started,
+            "ended_ns": ended,
             "cpu_ns": time.process_time_ns() - cpu,
             "run_delay_ns": confine.run_delay_ns() - delay,
         }
