@@ -31,7 +31,8 @@ class OutputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     strides: list[int] = []
     score_threshold: float = 0.005
     iou_threshold: float = 0.65
-    max_detections: int = 100
+    max_detections: int = 300
+    """An image's boxes of all classes together; COCO's own limit of 100 is per class."""
 
 
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -6,8 +6,8 @@ Needs numpy, so the daemon never imports it.
 from edgedyno.core.statistics.dependence import MeanError, mean_error, student_quantile
 from edgedyno.core.statistics.looks import alpha_of_look
 from edgedyno.core.statistics.median import MIN_GROUPS, Interval, median_interval
-from edgedyno.core.statistics.ratio import MIN_BLOCKS, Ratio, paired_ratio, ratio_of_blocks
-from edgedyno.core.statistics.summary import TAIL_MIN_SAMPLES, block_medians, steady_groups, summarize
+from edgedyno.core.statistics.ratio import MIN_BLOCKS, Ratio, paired_ratio
+from edgedyno.core.statistics.summary import TAIL_MIN_SAMPLES, steady_groups, summarize
 from edgedyno.core.statistics.warmup import is_warm
 
 __all__ = [
@@ -18,12 +18,10 @@ __all__ = [
     "MeanError",
     "Ratio",
     "alpha_of_look",
-    "block_medians",
     "is_warm",
     "mean_error",
     "median_interval",
     "paired_ratio",
-    "ratio_of_blocks",
     "steady_groups",
     "student_quantile",
     "summarize",

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edgedyno.core.statistics.dependence import mean_error
-from edgedyno.core.statistics.summary import block_medians
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from edgedyno.core.result import Samples
 
 MIN_BLOCKS = 8
 _HUBER = 1.345  # Huber 1964: 95 % of the mean's efficiency on normal data, and outliers lose their pull
@@ -41,27 +38,23 @@ class Ratio(NamedTuple):
         return self.low > 1.0 or self.high < 1.0
 
 
-def paired_ratio(first: Samples, second: Samples, *, alpha: float = 0.05) -> Ratio | None:
-    """Return the ratio first / second over the blocks in which both have a valid burst."""
-    return ratio_of_blocks(block_medians(first), block_medians(second), alpha=alpha)
+def paired_ratio(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], *, level: float = 0.95
+) -> Ratio:
+    """Return the ratio first / second from the steady seconds of both in each common block, in time's order.
 
-
-def ratio_of_blocks(
-    first: Mapping[int, float], second: Mapping[int, float], *, alpha: float = 0.05
-) -> Ratio | None:
-    """Return the ratio of two trials from their seconds in each block; None below MIN_BLOCKS common blocks.
-
-    The centre is Huber's of the log-ratios, one for each block: what drifts slowly cancels within a block,
-    and the interval allows for what correlation is left between blocks (through the influence of each
-    block).
+    The centre is Huber's of the log-ratios of the blocks' medians: what drifts slowly cancels within a block,
+    and the interval allows for what correlation is left between blocks (through the influence of each).
+    Raises ValueError below MIN_BLOCKS blocks: there is no telling then how far they hang together.
     """
-    common = sorted(first.keys() & second.keys())
-    if len(common) < MIN_BLOCKS:
-        return None
-    logs = np.array([math.log(first[block] / second[block]) for block in common])
+    if len(first) != len(second) or len(first) < MIN_BLOCKS:
+        raise ValueError(
+            f"found {len(first)} and {len(second)} blocks, expected the same number, {MIN_BLOCKS} at least"
+        )
+    logs = np.array([math.log(np.median(a) / np.median(b)) for a, b in zip(first, second, strict=True)])
     centre, influence = _huber(logs)
-    half_width = mean_error(influence).half_width(alpha)
-    return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width), len(common))
+    half_width = mean_error(influence).half_width(1 - level)
+    return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width), len(logs))
 
 
 def _huber(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -28,15 +28,6 @@ def steady_groups(samples: Samples, *, valid_only: bool = True) -> list[list[flo
     ]
 
 
-def block_medians(samples: Samples) -> dict[int, float]:
-    """Return the median of each valid burst by its block, without the samples after the switch."""
-    return {
-        burst.block: float(np.median(burst.latency_seconds[burst.after_switch :]))
-        for burst in samples.bursts
-        if burst.valid and len(burst.latency_seconds) > burst.after_switch
-    }
-
-
 def summarize(groups: Sequence[Sequence[float]]) -> LatencySummary | None:
     """Summarize the samples of all groups; None without any sample."""
     filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]

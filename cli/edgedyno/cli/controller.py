@@ -1,0 +1,51 @@
+"""`edgedyno controller`: run, migrate, backup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgedyno.controller.config import load_config
+
+from edgedyno.cli.output import say
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run_controller(
+    config_file: Path | None, *, data_dir: Path | None, broker: str | None, listen: str | None
+) -> int:
+    """Run the service until it is told to stop."""
+    from edgedyno.controller.service import run_service
+
+    flags = {"data_dir": str(data_dir) if data_dir else None}
+    flags |= _address("--broker", broker, "broker_host", "broker_port")
+    flags |= _address("--listen", listen, "listen_host", "listen_port")
+    return run_service(load_config(config_file, flags=flags))
+
+
+def _address(option: str, text: str | None, host_key: str, port_key: str) -> dict[str, Any]:
+    if text is None:
+        return {}
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, ""
+    if not host or (port and not port.isdigit()):
+        raise ConfigError(f"{option}: found {text!r}, expected HOST:PORT")
+    return {host_key: host.strip("[]"), port_key: int(port) if port else None}
+
+
+def migrate(config_file: Path | None) -> None:
+    """Bring the database up to date."""
+    from edgedyno.controller.store import migrate as migrate_database
+
+    version = migrate_database(load_config(config_file).database_url)
+    say(f"database is at schema {version}")
+
+
+def backup(target: Path, config_file: Path | None) -> None:
+    """Write database and artifacts into `target`."""
+    from edgedyno.controller.store import backup as backup_database
+
+    say(f"wrote {backup_database(load_config(config_file), target)}")
