@@ -64,7 +64,7 @@ def _names(op_type: str, index: int) -> list[str]:
 
 
 def run_once(path: Path, tensor: NDArray[np.float32]) -> None:
-    """Load the file and infer once. Raises RunError (variant.not-finite) when the output is not all numbers."""
+    """Load the file and infer once. Raises RunError (variant.not-finite) when the output is not finite."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     outputs = session.run(None, {session.get_inputs()[0].name: tensor})
     if not all(np.isfinite(output).all() for output in outputs):

@@ -38,8 +38,8 @@ _METHODS = {
 def build_int8(request: BuildRequest) -> dict[str, Any]:
     """Quantize the request's source into its target.
 
-    Raises RunError (variant.no-calibration, variant.opset) and ConfigError for a calibration image that cannot be
-    used.
+    Raises RunError (variant.no-calibration, variant.opset) and ConfigError for a calibration image that
+    cannot be used.
     """
     if not request.calibration:
         raise RunError(
