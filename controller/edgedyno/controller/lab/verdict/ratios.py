@@ -13,7 +13,7 @@ import msgspec
 from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.result import Result, Samples
-from edgedyno.core.statistics import block_medians, ratio_of_blocks
+from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class SampleBook:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._decode = msgspec.json.Decoder(Samples).decode
-        self._medians: dict[str, dict[int, float]] = {}
+        self._steady: dict[str, dict[int, list[float]]] = {}
         self.unreadable: dict[str, str] = {}
         """Why, by sha256."""
 
@@ -50,30 +50,40 @@ class SampleBook:
             return None
         return samples
 
-    def medians(self, result: Result) -> dict[int, float]:
-        """Return the median of each valid burst in seconds, by block."""
+    def steady(self, result: Result) -> dict[int, list[float]]:
+        """Return the seconds of each block's valid bursts, without those right after the switch."""
         key = f"{result.execution}/{result.trial}"
-        if key not in self._medians:
+        if key not in self._steady:
             samples = self.samples(result)
-            self._medians[key] = {} if samples is None else block_medians(samples)
-        return self._medians[key]
+            self._steady[key] = {} if samples is None else _steady_blocks(samples)
+        return self._steady[key]
+
+
+def _steady_blocks(samples: Samples) -> dict[int, list[float]]:
+    blocks: dict[int, list[float]] = {}
+    for burst in samples.bursts:
+        steady = burst.latency_seconds[burst.after_switch :]
+        if burst.valid and steady:
+            blocks.setdefault(burst.block, []).extend(steady)
+    return blocks
 
 
 def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: float) -> RatioInterval | None:
     """Return latency of `trial` over that of `other`: by shared blocks, or of medians where those are few."""
-    if trial.execution == other.execution:
-        ratio = ratio_of_blocks(book.medians(trial), book.medians(other), alpha=1 - level)
-        if ratio is not None:
-            return RatioInterval(
-                value=ratio.value,
-                low=ratio.low,
-                high=ratio.high,
-                level=level,
-                paired=True,
-                blocks=ratio.blocks,
-                seconds=_spent(trial) + _spent(other),
-            )
-    return _unpaired(trial, other)
+    ours, theirs = book.steady(trial), book.steady(other)
+    shared = sorted(ours.keys() & theirs.keys()) if trial.execution == other.execution else []
+    if len(shared) < MIN_BLOCKS:
+        return _unpaired(trial, other)
+    ratio = paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], level=level)
+    return RatioInterval(
+        value=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        level=level,
+        paired=True,
+        blocks=ratio.blocks,
+        seconds=_spent(trial) + _spent(other),
+    )
 
 
 def _spent(result: Result) -> float:
