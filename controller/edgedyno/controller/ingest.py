@@ -210,6 +210,20 @@ def _check(arrival: Arrival, execution: Execution | None) -> Refusal | None:
 def _store(connection: Connection, accepted: list[tuple[Arrival, Execution]]) -> None:
     if not accepted:
         return
+    new = Counter(execution.execution for _, execution in accepted)
+    # Nearly every result is the first of its trial: only when one is not, the older ones are looked up.
+    attempt = connection.begin_nested()
+    rows = [_row(arrival, execution) for arrival, execution in accepted]
+    if insert_results(connection, rows) == len(rows):
+        attempt.commit()
+    else:
+        attempt.rollback()
+        _store_among_older(connection, accepted)
+    count_results(connection, new)
+
+
+def _store_among_older(connection: Connection, accepted: list[tuple[Arrival, Execution]]) -> None:
+    """Store results of which some are of trials that have one: a newer attempt counts, an older never."""
     trials = {arrival.result.trial for arrival, _ in accepted if arrival.result is not None}
     counted = {
         key: (found.attempt, found.id)
@@ -217,7 +231,6 @@ def _store(connection: Connection, accepted: list[tuple[Arrival, Execution]]) ->
     }
     superseded: list[int] = []
     rows: dict[int, dict[str, Any]] = {}
-    new: Counter[str] = Counter()
     for number, (arrival, execution) in enumerate(accepted):
         row = _row(arrival, execution)
         key = (row["execution"], row["trial"])
@@ -232,10 +245,8 @@ def _store(connection: Connection, accepted: list[tuple[Arrival, Execution]]) ->
         else:
             row.update(counted=False, flag="repeated" if before[0] == row["attempt"] else "late")
         rows[number] = row
-        new[execution.execution] += 1
     supersede(connection, superseded)
     insert_results(connection, list(rows.values()))
-    count_results(connection, new)
 
 
 def _row(arrival: Arrival, execution: Execution) -> dict[str, Any]:

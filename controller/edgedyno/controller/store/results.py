@@ -126,10 +126,9 @@ def supersede(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def insert_results(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add results; a message whose key or id is there already changes nothing."""
-    if rows:
-        connection.execute(insert_new(connection, results), list(rows))
+def insert_results(connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+    """Add results and return how many were new; one whose key, id or counted trial is there changes nothing."""
+    return connection.execute(insert_new(connection, results), list(rows)).rowcount
 
 
 _add_results = (
