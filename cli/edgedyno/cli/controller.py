@@ -23,7 +23,9 @@ def run_controller(
     flags |= _address("--broker", broker, "broker_host", "broker_port")
     flags |= _address("--listen", listen, "listen_host", "listen_port")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    run_service(load_config(config_file, flags=flags), on_ready=lambda url: say(f"the controller is at {url}"))
+    run_service(
+        load_config(config_file, flags=flags), on_ready=lambda url: say(f"the controller is at {url}")
+    )
     return 0
 
 

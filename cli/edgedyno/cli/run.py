@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from edgedyno.controller.lab.scoring import score_results
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
@@ -21,6 +20,7 @@ from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.report import Section, render_report
 from edgedyno.controller.lab.resolve import load_job, resolve_job
+from edgedyno.controller.lab.scoring import score_results
 from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
 from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.errors import ConfigError, RunError

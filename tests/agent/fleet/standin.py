@@ -276,13 +276,13 @@ class _ArtifactHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def do_HEAD(self) -> None:  # noqa: N802 http.server's name
+    def do_HEAD(self) -> None:
         """Say whether a file is there."""
         sha256 = self._begin()
         if sha256 is not None:
             self._answer(200 if sha256 in self.server_state.files else 404)
 
-    def do_GET(self) -> None:  # noqa: N802 http.server's name
+    def do_GET(self) -> None:
         """Send a file or its rest."""
         sha256 = self._begin()
         if sha256 is None:
@@ -310,7 +310,7 @@ class _ArtifactHandler(BaseHTTPRequestHandler):
             return 0
         return int(header.removeprefix("bytes=").partition("-")[0])
 
-    def do_PUT(self) -> None:  # noqa: N802 http.server's name
+    def do_PUT(self) -> None:
         """Take a file whose hash is its name."""
         data = self.rfile.read(int(self.headers["Content-Length"]))
         sha256 = self._begin()

@@ -79,9 +79,7 @@ class Bench:
         done: list[str] | None = None,
     ) -> RunRequest:
         folder = SAMPLES / "data/coco_ccby/images"
-        pictures = [
-            Image(int(path.stem), self.add(path)) for path in sorted(folder.glob("*.jpg"))[:images]
-        ]
+        pictures = [Image(int(path.stem), self.add(path)) for path in sorted(folder.glob("*.jpg"))[:images]]
         manifest = Manifest(
             job="test-000000",
             execution="test-000000.here",
@@ -92,7 +90,13 @@ class Bench:
             images=pictures,
         )
         return RunRequest(
-            manifest, "here", 1, capabilities(*runtimes), self.files, str(self.folder / "work"), done_trials=done or []
+            manifest,
+            "here",
+            1,
+            capabilities(*runtimes),
+            self.files,
+            str(self.folder / "work"),
+            done_trials=done or [],
         )
 
     def run(self, request: RunRequest, *, deadlines: Deadlines = QUICK) -> list[Result]:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from edgedyno.controller.lab.report import render_report
+from edgedyno.controller.lab.report import Section, render_report
 from edgedyno.controller.lab.report.reproduce import job_yaml
 from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.document import decode_yaml
@@ -45,7 +45,7 @@ def page_of(*trials: Trial, lab: Lab | None = None, require: Require | None = No
     resolved = resolved_job(require or Require())
     results = lab.results(*trials)
     verdicts = judge(results, spec=resolved.spec, read=lab.read)
-    return render_report(verdicts, results, resolved=resolved, read=lab.read)
+    return render_report([Section(verdicts, results, resolved)], read=lab.read)
 
 
 class Page(HTMLParser):
@@ -195,7 +195,9 @@ def test_several_boards_have_a_verdict_each_before_any_detail() -> None:
     resolved = resolved_job(Require())
     results = [*here.results(*SWEEP), *there.results(*SWEEP[:2])]
     read = (here.artifacts | there.artifacts).__getitem__
-    html = render_report(judge(results, spec=resolved.spec, read=read), results, resolved=resolved, read=read)
+    html = render_report(
+        [Section(judge(results, spec=resolved.spec, read=read), results, resolved)], read=read
+    )
     page = Page(html)
     assert len(page.ids) == len(set(page.ids))
     assert html.count('class="card verdict') == 2
@@ -204,7 +206,7 @@ def test_several_boards_have_a_verdict_each_before_any_detail() -> None:
 
 def test_no_results_at_all() -> None:
     resolved = resolved_job(Require())
-    html = render_report([], [], resolved=resolved, read=Lab().read)
+    html = render_report([Section([], [], resolved)], read=Lab().read)
     assert "No trial has given a result yet" in html
     Page(html)
 
@@ -214,7 +216,7 @@ def test_missing_samples_leave_the_rest_of_the_page() -> None:
     resolved = resolved_job(Require())
     results = lab.results(*SWEEP)
     verdicts = judge(results, spec=resolved.spec, read=Lab().read)
-    html = render_report(verdicts, results, resolved=resolved, read=Lab().read)
+    html = render_report([Section(verdicts, results, resolved)], read=Lab().read)
     assert "Median latency with its 95 % interval" in html
     assert "cannot be read: KeyError" in html
 

@@ -6,45 +6,54 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import jinja2
+from msgspec import Struct
 
 from edgedyno.controller.lab.report.board import describe_board
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
 from edgedyno.controller.lab.report.texts import ENGLISH, Texts
-from edgedyno.controller.lab.verdict import newest_attempts, quantities
+from edgedyno.controller.lab.verdict import Verdict, newest_attempts, quantities
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
+from edgedyno.core.manifest import ResolvedJob
+from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from edgedyno.controller.lab.verdict import Verdict
-    from edgedyno.core.manifest import ResolvedJob
-    from edgedyno.core.result import Result
+
+class Section(Struct, frozen=True):
+    """One job on the page: what was judged, measured and submitted."""
+
+    verdicts: list[Verdict]
+    results: list[Result]
+    resolved: ResolvedJob
 
 
 def render_report(
-    verdicts: Sequence[Verdict],
-    results: Iterable[Result],
-    *,
-    resolved: ResolvedJob,
-    read: Callable[[str], bytes],
-    texts: Texts = ENGLISH,
+    sections: Sequence[Section], *, read: Callable[[str], bytes], texts: Texts = ENGLISH
 ) -> str:
     """Return one HTML page that loads nothing from anywhere; `read` gives an artifact's bytes by sha256."""
-    trials = newest_attempts(results)
-    boards = [
-        describe_board(verdict, _of(verdict, trials), read=read, texts=texts, key=f"board{index}")
-        for index, verdict in enumerate(verdicts)
-    ]
     template = _environment().get_template("report.html.j2")
-    return template.render(
-        t=texts,
-        job=resolved.spec,
-        boards=boards,
-        trials=len(trials),
-        started=min((result.started_at for result in trials), default=None),
-        requirements=_requirements(resolved),
-        reproduction=describe_reproduction(resolved, trials),
-    )
+    described = [
+        _describe(section, read=read, texts=texts, key=f"job{index}")
+        for index, section in enumerate(sections)
+    ]
+    return template.render(t=texts, sections=described)
+
+
+def _describe(section: Section, *, read: Callable[[str], bytes], texts: Texts, key: str) -> dict[str, object]:
+    trials = newest_attempts(section.results)
+    boards = [
+        describe_board(verdict, _of(verdict, trials), read=read, texts=texts, key=f"{key}board{index}")
+        for index, verdict in enumerate(section.verdicts)
+    ]
+    return {
+        "job": section.resolved.spec,
+        "boards": boards,
+        "trials": len(trials),
+        "started": min((result.started_at for result in trials), default=None),
+        "requirements": _requirements(section.resolved),
+        "reproduction": describe_reproduction(section.resolved, trials),
+    }
 
 
 def _of(verdict: Verdict, results: list[Result]) -> list[Result]:
