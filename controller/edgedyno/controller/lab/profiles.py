@@ -1,0 +1,74 @@
+"""Find the profile of a model or data set: by name, by the path of a YAML file, or written out in the job."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from edgedyno.core.document import decode_yaml, nearest
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.profile import DatasetProfile, ModelProfile
+
+P = TypeVar("P", ModelProfile, DatasetProfile)
+_FOLDERS: dict[type, str] = {ModelProfile: "models", DatasetProfile: "datasets"}
+
+
+class Found(Struct, Generic[P], frozen=True):
+    """A profile and the folder that its paths are relative to."""
+
+    profile: P
+    base: Path
+    origin: str
+    """Where it was found, for error messages."""
+
+
+def packaged(folder: str) -> Path:
+    """Return a folder of the packaged profiles: models, datasets, jobs, boards or samples."""
+    return Path(str(files("edgedyno.profiles").joinpath(folder)))
+
+
+def names_of(kind: type[P]) -> list[str]:
+    """Return the names of the packaged profiles of a kind."""
+    return sorted(path.stem for path in packaged(_FOLDERS[kind]).glob("*.yaml"))
+
+
+def find_profile(wanted: str | P, kind: type[P], *, base: Path) -> Found[P]:
+    """Return the profile that a job means by `wanted`; `base` is the folder of the job's file.
+
+    Raises ConfigError: profile.unknown for a name or path that leads nowhere, profile.is-model for the path
+    of a model file, and what the YAML itself has wrong.
+    """
+    if not isinstance(wanted, str):
+        return Found(wanted, base, "the job")
+    path = base / wanted if _is_path(wanted) else packaged(_FOLDERS[kind]) / f"{wanted}.yaml"
+    if not path.is_file():
+        raise _unknown(wanted, kind, path)
+    return Found(decode_yaml(path.read_text("utf-8"), kind, file=str(path)), path.parent, str(path))
+
+
+def _is_path(wanted: str) -> bool:
+    if wanted.lower().endswith((".onnx", ".tflite", ".pt", ".param", ".engine", ".rknn")):
+        raise ConfigError(
+            f"found the model file {wanted!r}, expected a model profile, for a file does not say how its "
+            f"input is prepared and its output decoded: write a YAML with `name`, `task`, `source: {wanted}`,"
+            " `input` and `output`, and name that",
+            code="profile.is-model",
+        )
+    return "/" in wanted or wanted.endswith((".yaml", ".yml"))
+
+
+def _unknown(wanted: str, kind: type[P], path: Path) -> ConfigError:
+    word = _FOLDERS[kind].removesuffix("s")
+    if _is_path(wanted):
+        return ConfigError(
+            f"found {word} {wanted!r}, expected a profile: there is no file {path}", code="profile.unknown"
+        )
+    known = names_of(kind)
+    return ConfigError(
+        f"found {word} {wanted!r}, expected one of {', '.join(known) or 'none'} (the profiles in "
+        f"{path.parent}) or the path of a YAML file{nearest(wanted, known)}",
+        code="profile.unknown",
+    )

@@ -1,0 +1,68 @@
+"""A job as its user wrote it becomes one that can be submitted: names looked up, files checked and hashed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgedyno.controller.lab.classes import class_names
+from edgedyno.controller.lab.dataset import ResolvedDataset, resolve_dataset
+from edgedyno.controller.lab.profiles import find_profile
+from edgedyno.controller.lab.source import check_source
+from edgedyno.core.document import decode_yaml
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.job import JobSpec
+from edgedyno.core.manifest import ResolvedJob
+from edgedyno.core.profile import DatasetProfile, ModelProfile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedyno.controller.lab.files import ContentStore
+
+
+def load_job(path: Path) -> JobSpec:
+    """Read a job's YAML file. Raises ConfigError naming file:line, what was found and what was expected."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}, expected a job's YAML file", code="job.unreadable"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}", code="job.unreadable") from error
+    return decode_yaml(text, JobSpec, file=str(path))
+
+
+def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJob:
+    """Look up the job's names and put its files into `store`; paths in the job are relative to `base`.
+
+    Raises ConfigError or UnsupportedError for the first thing that cannot be used.
+    """
+    model = find_profile(spec.model, ModelProfile, base=base)
+    profile: ModelProfile = model.profile
+    dataset = None if spec.dataset is None else find_profile(spec.dataset, DatasetProfile, base=base)
+    if dataset is not None and dataset.profile.task != profile.task:
+        raise ConfigError(
+            f"found data set {dataset.profile.name!r} for {dataset.profile.task!r}, expected one for "
+            f"{profile.task!r} as model {profile.name!r} is",
+            code="job.task",
+        )
+    source = model.base / profile.source
+    check_source(source, profile)
+    names = class_names(profile.classes, base=model.base)
+    files = ResolvedDataset([], None, [])
+    if dataset is not None:
+        files = resolve_dataset(dataset.profile, names, base=dataset.base, store=store)
+    reference = store.add_file(source)
+    return ResolvedJob(
+        spec=spec,
+        model=msgspec.structs.replace(profile, sha256=reference.sha256),
+        source=reference,
+        class_names=names,
+        dataset=None if dataset is None else dataset.profile,
+        images=files.images,
+        annotations=files.annotations,
+        calibration=files.calibration,
+    )

@@ -1,0 +1,59 @@
+"""The process that builds one variant: `python -m edgedyno.controller.lab.variants REQUEST.json`.
+
+Quantization takes memory and foreign code; here a crash costs one variant and not the controller.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgedyno.controller.lab.variants.fp16 import build_fp16
+from edgedyno.controller.lab.variants.graph import run_once
+from edgedyno.controller.lab.variants.int8 import build_int8, prepare_image
+from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, decode_request
+from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.manifest import Failure
+
+logger = logging.getLogger(__name__)
+
+
+def build(request: BuildRequest) -> BuildAnswer:
+    """Build and try the variant; whatever goes wrong is the answer's failure."""
+    try:
+        if request.precision == "int8":
+            details = build_int8(request)
+        else:
+            details = build_fp16(Path(request.source), Path(request.target))
+        run_once(Path(request.target), _first_input(request))
+    except EdgedynoError as error:
+        return BuildAnswer(failure=Failure(error.code, str(error)))
+    except Exception as error:
+        logger.exception("building the variant failed")
+        text = " ".join(str(error).split()) or "no message"
+        return BuildAnswer(failure=Failure("variant.failed", f"{type(error).__name__}: {text[:500]}"))
+    return BuildAnswer(details)
+
+
+def _first_input(request: BuildRequest) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    spec = request.model.input
+    if request.calibration:
+        return prepare_image(request.calibration[0], spec)
+    channels_first = spec.layout == "NCHW"
+    return np.zeros((1, 3, *spec.size) if channels_first else (1, *spec.size, 3), np.float32)
+
+
+def main() -> None:
+    """Read the request named on the command line and write its answer."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    request = decode_request(Path(sys.argv[1]).read_bytes())
+    answer = build(request)
+    Path(request.answer).write_bytes(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()
