@@ -90,7 +90,7 @@ AnyTask = Build | Score | Judge | Report
 class Answer(Struct, frozen=True):
     """A child's answer: a value, or why there is none."""
 
-    value: Raw | None = None
+    value: Raw = Raw(b"null")  # an optional Raw is not one to msgspec
     failure: Failure | None = None
 
 
@@ -155,7 +155,7 @@ class _Child:
         answer = _answer.decode(line)
         if answer.failure is not None:
             raise RunError(answer.failure.text, code=answer.failure.code)
-        return msgspec.json.decode(answer.value or b"null", type=kind)
+        return msgspec.json.decode(answer.value, type=kind)
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
