@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 230.0, 104.0
 MAX_POINTS = 120
-LEAST_RANGE, MOST_RANGE = 0.05, 0.60
+LEAST_RANGE, MOST_RANGE = 0.05, 1.5
 
 
 class Drift(NamedTuple):
@@ -100,7 +100,7 @@ def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, k
 
 
 def _nice(reach: float) -> float:
-    return max(step for step in (0.02, 0.04, 0.05, 0.1, 0.2, 0.4, 0.5) if step <= reach)
+    return max(step for step in (0.02, 0.04, 0.05, 0.1, 0.2, 0.4, 0.5, 1.0) if step <= reach)
 
 
 def _thin(
