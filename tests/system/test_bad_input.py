@@ -29,7 +29,7 @@ class Case:
         shutil.copy(source, self.onnx)
         self.model |= {"source": "model.onnx"}
         del self.model["sha256"]
-        samples = PROFILES / "samples" / "coco_ccby"
+        samples = PROFILES / "samples" / "data" / "coco_ccby"
         self.images = folder / "images"
         self.images.mkdir()
         for image in sorted((samples / "images").iterdir())[:3]:
@@ -108,7 +108,7 @@ def test_an_opset_the_runtime_does_not_know_fails_its_trials_only(case: Case) ->
 
 
 def test_an_image_that_does_not_decode_is_counted_and_named(case: Case) -> None:
-    broken = sorted(case.images.iterdir())[0]
+    broken = min(case.images.iterdir())
     broken.write_bytes(broken.read_bytes()[:200])
     done = case.run()
     assert (case.folder / "out" / "results.jsonl").exists(), done.stderr
