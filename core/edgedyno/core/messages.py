@@ -148,6 +148,9 @@ class ResultMessage(Message, frozen=True, tag="result"):
     attempt: int
     lease_id: str
     record: Result
+    oldest_seq: int = 1
+    """The oldest seq that the outbox still holds: none before it will ever come, so the controller may acknowledge
+    past a gap that a restored backup or a new stream left."""
 
 
 class Refusal(Struct, frozen=True):

@@ -1,0 +1,116 @@
+"""Jobs and results by HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import HTMLResponse, Response
+
+from edgedyno.controller import evaluation
+from edgedyno.controller.api.parts import json_answer, parts_of, read_body
+from edgedyno.controller.lifecycle import find_job
+from edgedyno.controller.store import executions, results
+from edgedyno.controller.store import jobs as store
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.manifest import ResolvedJob, Variant
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from edgedyno.controller.store.executions import Execution
+    from edgedyno.controller.store.jobs import Job
+
+FILTERS = ("job", "board", "execution")
+
+
+async def submit(request: Request) -> Response:
+    """Take a job in."""
+    resolved = await read_body(request, ResolvedJob)
+    parts = parts_of(request)
+    job, boards = await parts.scheduler.submit(resolved, parts.store.has)
+    return json_answer({"job": job, "boards": boards}, status=201)
+
+
+async def list_all(request: Request) -> Response:
+    """List the newest jobs, without their specifications."""
+    return json_answer({"jobs": await parts_of(request).database.read(read_summaries)})
+
+
+async def show(request: Request) -> Response:
+    """Show one job."""
+    job: str = request.path_params["job"]
+    return json_answer(await parts_of(request).database.read(_read_job, job))
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel a job."""
+    parts, job = parts_of(request), request.path_params["job"]
+    await parts.scheduler.cancel(job)
+    return json_answer(await parts.database.read(_read_job, job))
+
+
+async def retry(request: Request) -> Response:
+    """Try again what failed or timed out."""
+    parts, job = parts_of(request), request.path_params["job"]
+    await parts.scheduler.retry(job)
+    return json_answer(await parts.database.read(_read_job, job))
+
+
+async def verdict(request: Request) -> Response:
+    """Show a job's verdicts."""
+    parts = parts_of(request)
+    made = await evaluation.verdicts_of(parts.database, parts.laboratory, request.path_params["job"])
+    return json_answer({"verdicts": msgspec.Raw(made)})
+
+
+async def report(request: Request) -> Response:
+    """Show a job's report."""
+    parts = parts_of(request)
+    page = await evaluation.report_of(parts.database, parts.laboratory, request.path_params["job"])
+    return HTMLResponse(page)
+
+
+async def list_results(request: Request) -> Response:
+    """List counted results, scored where they have been."""
+    unknown = request.query_params.keys() - set(FILTERS)
+    if unknown:
+        raise ConfigError(
+            f"found {min(unknown)!r}, expected one of {', '.join(FILTERS)}", code="request.invalid"
+        )
+    wanted = {name: request.query_params.get(name) for name in FILTERS}
+    texts = await parts_of(request).database.read(results.read_raw_results, **wanted)
+    return json_answer({"results": [msgspec.Raw(text.encode()) for text in texts]})
+
+
+def read_summaries(connection: Connection) -> list[dict[str, Any]]:
+    """Return the newest jobs with their executions."""
+    found = store.read_jobs(connection)
+    by_job: dict[str, list[Execution]] = {job.job: [] for job in found}
+    for execution in executions.of_jobs(connection, list(by_job)):
+        by_job[execution.job].append(execution)
+    return [_summary(job, by_job[job.job]) for job in found]
+
+
+def _summary(job: Job, parts: list[Execution]) -> dict[str, Any]:
+    return {
+        "job": job.job,
+        "name": job.name,
+        "state": job.state,
+        "created_at": job.created_utc,
+        "failure": job.failure,
+        "executions": [execution.record() for execution in parts],
+    }
+
+
+def _read_job(connection: Connection, name: str) -> dict[str, Any]:
+    job = find_job(connection, name)
+    variants: list[Variant] = []
+    for build in store.read_builds(connection, name):
+        variants += [one for one in build.variants or [] if one not in variants]
+    return {
+        **_summary(job, executions.of_jobs(connection, [name])),
+        "spec": store.read_resolved(connection, name).spec,
+        "variants": variants,
+    }

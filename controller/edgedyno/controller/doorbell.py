@@ -1,0 +1,78 @@
+"""Rings boards: publishes the head of each one's queue. One task: no older head follows a newer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from edgedyno.controller.store import boards, executions
+from edgedyno.core.messages import Desired, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Connection
+
+    from edgedyno.controller.store.database import Database
+
+log = logging.getLogger(__name__)
+RETRY_SECONDS = 1.0
+
+
+class Doorbell:
+    """Knows which boards to ring; what there is to do it reads when it rings."""
+
+    def __init__(self, database: Database, send: Callable[[str, str, Message], None]) -> None:
+        self._database = database
+        self._send = send
+        self._wanted: set[str] = set()
+        self._all = False
+        self._asked = asyncio.Event()
+
+    def ring(self, names: Iterable[str]) -> None:
+        """Have these boards rung."""
+        self._wanted.update(names)
+        if self._wanted:
+            self._asked.set()
+
+    def ring_all(self) -> None:
+        """Have every board rung: the broker may have forgotten all of them."""
+        self._all = True
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Ring until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            wanted, self._wanted = self._wanted, set()
+            everyone, self._all = self._all, False
+            try:
+                heads = await self._database.read(heads_of, None if everyone else wanted)
+            except DBAPIError:
+                log.exception("the database failed; the boards are rung later")
+                self._wanted |= wanted
+                self._all |= everyone
+                self._asked.set()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for board, desired in heads.items():
+                self._send(board, "desired", desired)
+
+
+def heads_of(connection: Connection, names: set[str] | None) -> dict[str, Desired]:
+    """Return what each of these boards should do; None stands for all boards."""
+    if names is None:
+        names = {board.board for board in boards.read_boards(connection)}
+    found = {}
+    for board in sorted(names):
+        head = executions.head_of_board(connection, board)
+        found[board] = Desired(
+            execution=head.execution if head else None,
+            version=head.version if head else 0,
+            cancel_requested=head.cancel_requested if head else False,
+        )
+    return found

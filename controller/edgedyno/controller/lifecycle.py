@@ -1,0 +1,232 @@
+"""What becomes of jobs and executions: cancel, retry, timeouts, the end. All inside transactions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from edgedyno.controller.store import executions, jobs
+from edgedyno.controller.store.executions import Execution
+from edgedyno.core.document import nearest
+from edgedyno.core.errors import EdgedynoError, UnsupportedError
+from edgedyno.core.messages import ExecutionState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from edgedyno.controller.store.jobs import Job
+    from edgedyno.core.job import Timeouts
+    from edgedyno.core.manifest import Failure
+
+RETRIED = frozenset({"FAILED", "TIMED_OUT", "REJECTED"})
+
+
+class NotFoundError(EdgedynoError):
+    """There is nothing of this name; the text names the nearest."""
+
+    code = "not-found"
+    exit_code = 2
+
+
+class Change(Struct, frozen=True):
+    """What an execution should become, and why."""
+
+    execution: Execution
+    state: ExecutionState | None
+    """None: it is only marked stalled."""
+    reason: str | None
+
+
+def find_job(connection: Connection, job: str, *, lock: bool = False) -> Job:
+    """Return a job or raise NotFoundError with the nearest name."""
+    found = jobs.read_job(connection, job, lock=lock)
+    if found is None:
+        hint = nearest(job, jobs.read_job_names(connection))
+        raise NotFoundError(f"found no job {job!r}{hint}", code="job.unknown")
+    return found
+
+
+def cancel(connection: Connection, job: str, now_seconds: float) -> list[str]:
+    """Cancel what waits, ask boards to stop what runs; return the boards to ring.
+
+    Raises UnsupportedError when the job has ended.
+    """
+    found = find_job(connection, job, lock=True)
+    if found.state not in jobs.OPEN_STATES:
+        raise UnsupportedError(f"the job {job} has ended: {found.state}", code="job.ended")
+    touched = [e for e in executions.of_jobs(connection, [job], lock=True) if not e.ended]
+    for execution in touched:
+        if execution.state == "QUEUED" or execution.stalled:
+            _end(connection, execution, "CANCELED", "canceled before a board ran it", now_seconds)
+        else:
+            executions.change(
+                connection, execution.execution, cancel_requested=True, version=execution.version + 1
+            )
+    jobs.set_job(connection, job, state=found.state, failure=found.failure, cancel_requested=True)
+    settle_job(connection, job)
+    return [execution.board for execution in touched]
+
+
+def retry(connection: Connection, job: str, now_seconds: float) -> list[str]:
+    """Queue a new attempt of what failed or timed out; return the boards to ring.
+
+    Raises UnsupportedError when there is nothing to try again.
+    """
+    found = find_job(connection, job, lock=True)
+    all_of_it = executions.of_jobs(connection, [job], lock=True)
+    again = [execution for execution in all_of_it if execution.state in RETRIED]
+    if not again:
+        raise UnsupportedError(f"the job {job} has no failed or timed out execution", code="job.no-retry")
+    for execution in again:
+        executions.change(
+            connection,
+            execution.execution,
+            state="QUEUED",
+            version=execution.version + 1,
+            attempt=execution.attempt + 1,
+            progress=None,
+            reason=None,
+            stalled=False,
+            cancel_requested=False,
+            lease_id=None,
+            lease_request_id=None,
+            lease_ends_at_seconds=None,
+            queued_at_seconds=now_seconds,
+            started_at_seconds=None,
+            ended_at_seconds=None,
+            scored=False,
+        )
+    built = all(build.variants is not None for build in jobs.read_builds(connection, job))
+    if not built or found.failure is not None:
+        jobs.forget_builds(connection, job, reduce_ranges={e.reduce_range for e in all_of_it})
+        built = False
+    jobs.set_job(connection, job, state="active" if built else "building")
+    return [execution.board for execution in again]
+
+
+def fail_build(connection: Connection, job: str, failure: Failure, now_seconds: float) -> None:
+    """End a job whose variants could not be built."""
+    found = jobs.read_job(connection, job, lock=True)
+    if found is None or found.state != "building":
+        return
+    for execution in executions.of_jobs(connection, [job], lock=True):
+        if not execution.ended:
+            _end(connection, execution, "FAILED", f"{failure.code}: {failure.text}", now_seconds)
+    jobs.set_job(connection, job, state="failed", failure=failure)
+
+
+def activate(connection: Connection, job: str) -> bool:
+    """Let boards have a job when all its builds are done; False when it is not, or no longer, to be built."""
+    found = jobs.read_job(connection, job, lock=True)
+    if found is None or found.state != "building":
+        return False
+    if any(build.variants is None for build in jobs.read_builds(connection, job)):
+        return False
+    jobs.set_job(connection, job, state="active", cancel_requested=found.cancel_requested)
+    return True
+
+
+def settle_job(connection: Connection, job: str) -> bool:
+    """Give a job its end when every execution ended and was scored; True when it got it now."""
+    found = jobs.read_job(connection, job, lock=True)
+    if found is None or found.state not in jobs.OPEN_STATES:
+        return False
+    all_of_it = executions.of_jobs(connection, [job])
+    if any(not execution.ended for execution in all_of_it):
+        return False
+    if any(not execution.scored and execution.results_count for execution in all_of_it):
+        return False
+    if found.cancel_requested:
+        state: jobs.JobState = "canceled"
+    else:
+        state = "succeeded" if all(e.state == "SUCCEEDED" for e in all_of_it) else "failed"
+    jobs.set_job(connection, job, state=state, cancel_requested=found.cancel_requested)
+    return True
+
+
+def due(
+    live: list[Execution],
+    *,
+    timeouts: Mapping[str, Timeouts],
+    heard: Mapping[str, float],
+    now_seconds: float,
+) -> list[Change]:
+    """Return what time has brought about. Pure: `heard` has each board's last word in fleet seconds."""
+    changes = []
+    for execution in live:
+        limits = timeouts[execution.job]
+        change = (
+            _due_queued(execution, limits, now_seconds)
+            if execution.state == "QUEUED"
+            else _due_running(execution, limits, heard.get(execution.board, 0.0), now_seconds)
+        )
+        if change is not None:
+            changes.append(change)
+    return changes
+
+
+def _due_queued(execution: Execution, limits: Timeouts, now_seconds: float) -> Change | None:
+    if now_seconds - execution.queued_at_seconds < limits.queue:
+        return None
+    return Change(execution, "TIMED_OUT", f"timeout.queue: no board took it within {limits.queue:g} s")
+
+
+def _due_running(
+    execution: Execution, limits: Timeouts, heard_at: float, now_seconds: float
+) -> Change | None:
+    started_at = execution.started_at_seconds or 0.0
+    if now_seconds - started_at >= limits.whole:
+        return Change(execution, "TIMED_OUT", f"timeout.whole: it ran longer than {limits.whole:g} s")
+    if now_seconds - max(heard_at, started_at) >= limits.silence:
+        return Change(execution, "TIMED_OUT", f"timeout.silence: no word for {limits.silence:g} s")
+    ends_at = execution.lease_ends_at_seconds
+    if ends_at is not None and now_seconds >= ends_at:
+        if execution.cancel_requested:
+            return Change(execution, "CANCELED", "canceled while its board had no lease")
+        if not execution.stalled:
+            return Change(execution, None, None)
+    return None
+
+
+def apply(connection: Connection, changes: list[Change], now_seconds: float) -> list[Execution]:
+    """Carry the changes out, but for executions that moved on in between; return those that changed."""
+    now_known = executions.read_executions(connection, [c.execution.execution for c in changes], lock=True)
+    changed = []
+    for change in changes:
+        execution = now_known.get(change.execution.execution)
+        if execution is None or _moved_on(execution, change.execution):
+            continue
+        if change.state is None:
+            executions.change(connection, execution.execution, stalled=True)
+        else:
+            state: ExecutionState = "CANCELED" if execution.cancel_requested else change.state
+            _end(connection, execution, state, change.reason, now_seconds)
+        changed.append(execution)
+    return changed
+
+
+def _moved_on(now_known: Execution, seen: Execution) -> bool:
+    return (now_known.version, now_known.lease_ends_at_seconds) != (seen.version, seen.lease_ends_at_seconds)
+
+
+def _end(
+    connection: Connection,
+    execution: Execution,
+    state: ExecutionState,
+    reason: str | None,
+    now_seconds: float,
+) -> None:
+    executions.change(
+        connection,
+        execution.execution,
+        state=state,
+        reason=reason,
+        version=execution.version + 1,
+        stalled=False,
+        lease_id=None,
+        lease_ends_at_seconds=None,
+        ended_at_seconds=now_seconds,
+    )

@@ -1,0 +1,68 @@
+"""What `edgedyno controller` runs: the service until a signal, migrations, backups. Prints nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from edgedyno.controller.notify import notify, watchdog_seconds
+from edgedyno.controller.service import Service
+from edgedyno.controller.store.database import check_reachable, make_engine
+from edgedyno.controller.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgedyno.controller.config import ControllerConfig
+
+log = logging.getLogger(__name__)
+
+
+def run_service(config: ControllerConfig, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run the controller until SIGTERM or SIGINT; `on_ready` is told its URL.
+
+    Raises ConfigError or RetryableError when it cannot start.
+    """
+    asyncio.run(serve(Service(config), on_ready))
+
+
+async def serve(service: Service, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run a service until a signal comes or a part of it fails."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with service.running():
+        notify("READY=1")
+        if on_ready is not None:
+            on_ready(service.url)
+        tasks = [asyncio.create_task(work) for work in (stop.wait(), service.wait(), _stay_alive())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            notify("STOPPING=1")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+async def _stay_alive() -> None:
+    """Give systemd signs of life from the event loop, which is what must not hang."""
+    every_seconds = watchdog_seconds()
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every_seconds or 3600.0)
+
+
+def migrate_database(config: ControllerConfig) -> str:
+    """Bring the database to this version's tables and return the revision reached."""
+    engine = make_engine(config.url, pooled=False)
+    with contextlib.ExitStack() as stack:
+        stack.callback(engine.dispose)
+        check_reachable(engine)
+        return migrate(engine)

@@ -1,0 +1,60 @@
+"""What this controller heard last, in memory: when each board spoke, its live readings."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from edgedyno.core.messages import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FRESH_SECONDS = 60.0  # boards send telemetry more often than this
+
+
+class Reading(Struct, frozen=True):
+    """A board's telemetry and when it came, on the fleet clock."""
+
+    telemetry: Telemetry
+    at_seconds: float
+
+
+class Presence:
+    """Filled by the store's writer thread, read by the event loop."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._heard: dict[str, float] = {}
+        self._unsaved: dict[str, float] = {}
+        self._readings: dict[str, Reading] = {}
+
+    def hear(self, board: str) -> None:
+        """Note that a board spoke."""
+        with self._lock:
+            self._heard[board] = self._unsaved[board] = self._now()
+
+    def take_telemetry(self, telemetry: Telemetry) -> None:
+        """Keep a board's latest readings."""
+        with self._lock:
+            self._readings[telemetry.board] = Reading(telemetry, self._now())
+
+    def heard(self) -> dict[str, float]:
+        """Return when each board spoke last, in fleet seconds."""
+        with self._lock:
+            return dict(self._heard)
+
+    def take_unsaved(self) -> dict[str, float]:
+        """Return what is not in the store yet, and take it that it will be."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, {}
+            return unsaved
+
+    def fresh(self) -> dict[str, Telemetry]:
+        """Return readings that are not stale."""
+        since = self._now() - FRESH_SECONDS
+        with self._lock:
+            return {board: r.telemetry for board, r in self._readings.items() if r.at_seconds >= since}

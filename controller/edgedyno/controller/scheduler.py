@@ -1,0 +1,259 @@
+"""Moves jobs on: builds, doorbells, timeouts, scores. All state is in the store; this only acts on it.
+
+Every replica publishes what it changed itself; builds, timeouts and scores are the leader's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from edgedyno.controller import evaluation, lifecycle, submission
+from edgedyno.controller.leadership import Leadership
+from edgedyno.controller.store import boards, executions, jobs
+from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.manifest import Failure, ResolvedJob
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from edgedyno.controller.clock import FleetClock
+    from edgedyno.controller.laboratory import Laboratory
+    from edgedyno.controller.presence import Presence
+    from edgedyno.controller.store.database import Database
+    from edgedyno.controller.store.executions import Execution
+    from edgedyno.core.job import Timeouts
+
+log = logging.getLogger(__name__)
+TICK_SECONDS = 1.0
+# A broker that lost its retained messages without a disconnect is made good within this time.
+RING_AGAIN_SECONDS = 60.0
+HEARD_SAVE_SECONDS = 10.0
+
+Ring = Callable[[Iterable[str]], None]
+
+
+class Scheduler:
+    """Runs as one task; the calls that change jobs come from the API."""
+
+    def __init__(
+        self,
+        database: Database,
+        laboratory: Laboratory,
+        clock: FleetClock,
+        presence: Presence,
+        ring: Ring,
+        *,
+        needs_reduce_range: submission.ReduceRange,
+        leadership: Leadership | None = None,
+    ) -> None:
+        self._database = database
+        self._laboratory = laboratory
+        self._clock = clock
+        self._presence = presence
+        self._ring = ring
+        self._needs_reduce_range = needs_reduce_range
+        self._leadership = leadership or Leadership(database.engine)
+        self._wake = asyncio.Event()
+        self._builds: dict[str, asyncio.Task[None]] = {}
+        self._scoring: asyncio.Task[None] | None = None
+        self._timeouts: dict[str, Timeouts] = {}
+        self._rung_at = 0.0
+        self._heard_saved_at = 0.0
+        self.leads = False
+        self.builds = 0
+        """Builds done by this process since it started."""
+        self.build_seconds = 0.0
+
+    def wake(self) -> None:
+        """Have the scheduler look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        try:
+            while True:
+                await self._tick_safely()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                except TimeoutError:
+                    continue
+                except asyncio.TimeoutError:  # another class before Python 3.11
+                    continue
+        finally:
+            await self._stop()
+
+    async def _tick_safely(self) -> None:
+        self._wake.clear()
+        try:
+            await self.tick()
+        except DBAPIError:
+            log.exception("the database failed; tried again at the next tick")
+
+    async def _stop(self) -> None:
+        tasks = [*self._builds.values(), *([self._scoring] if self._scoring else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._leadership.release()
+
+    async def submit(self, resolved: ResolvedJob, has: Callable[[str], bool]) -> tuple[str, list[str]]:
+        """Queue a job; raises EdgedynoError when a file is missing or no board matches."""
+        await asyncio.to_thread(submission.check_files, resolved, has)
+        job, chosen = await self._database.write(
+            submission.submit,
+            resolved,
+            needs_reduce_range=self._needs_reduce_range,
+            now_seconds=self._clock.now(),
+        )
+        log.info("job submitted", extra={"job": job, "boards": len(chosen)})
+        self.wake()
+        return job, chosen
+
+    async def cancel(self, job: str) -> None:
+        """Cancel a job."""
+        touched = await self._database.write(lifecycle.cancel, job, self._clock.now())
+        if job in self._builds:
+            self._builds[job].cancel()
+        log.info("job canceled", extra={"job": job})
+        self._ring(touched)
+        self.wake()
+
+    async def retry(self, job: str) -> None:
+        """Try again what failed or timed out."""
+        touched = await self._database.write(lifecycle.retry, job, self._clock.now())
+        log.info("job tried again", extra={"job": job, "boards": len(touched)})
+        self._ring(touched)
+        self.wake()
+
+    async def tick(self) -> None:
+        """Look once at everything that time or others may have changed."""
+        self.leads = await asyncio.to_thread(self._leadership.check)
+        if not self.leads:
+            await self._database.read(self._clock.load)
+            return
+        await self._save_heard()
+        live = await self._database.read(executions.live)
+        if live:
+            await self._expire(live)
+        await self._build_open()
+        await self._score_ended()
+        await self._settle()
+        if self._clock.should_save and (live or self._builds):
+            await self._database.write(self._clock.save)
+        if live and self._clock.now() - self._rung_at >= RING_AGAIN_SECONDS:
+            self._rung_at = self._clock.now()
+            self._ring(execution.board for execution in live)
+
+    async def _save_heard(self) -> None:
+        if self._clock.now() - self._heard_saved_at < HEARD_SAVE_SECONDS:
+            return
+        self._heard_saved_at = self._clock.now()
+        unsaved = self._presence.take_unsaved()
+        if unsaved:
+            await self._database.write(boards.note_heard, unsaved)
+
+    async def _expire(self, live: list[Execution]) -> None:
+        for job in {execution.job for execution in live} - self._timeouts.keys():
+            resolved = await self._database.read(jobs.read_resolved, job)
+            self._timeouts[job] = resolved.spec.timeouts
+        heard = {b.board: b.heard_at_seconds for b in await self._database.read(boards.read_boards)}
+        for board, at_seconds in self._presence.heard().items():
+            heard[board] = max(heard.get(board, 0.0), at_seconds)
+        now_seconds = self._clock.now()
+        changes = lifecycle.due(live, timeouts=self._timeouts, heard=heard, now_seconds=now_seconds)
+        if not changes:
+            return
+        changed = await self._database.write(lifecycle.apply, changes, now_seconds)
+        for execution in changed:
+            log.warning("execution timed out or stalled", extra={"execution": execution.execution})
+        self._ring(execution.board for execution in changed)
+
+    async def _build_open(self) -> None:
+        for job in await self._database.read(jobs.read_jobs, states=("building",)):
+            if job.job not in self._builds:
+                task = asyncio.create_task(self._build(job.job), name=f"build {job.job}")
+                self._builds[job.job] = task
+
+    async def _build(self, job: str) -> None:
+        try:
+            await self._build_all(job)
+        except EdgedynoError as error:
+            failure = Failure(error.code, str(error))
+            log.warning("build failed", extra={"job": job, "code": error.code})
+            await self._database.write(lifecycle.fail_build, job, failure, self._clock.now())
+        except DBAPIError:
+            log.exception("the database failed during a build; built again at the next tick")
+        except Exception as error:
+            log.exception("a build ended unexpectedly")
+            failure = Failure("build.failed", f"{type(error).__name__}: {error}")
+            await self._database.write(lifecycle.fail_build, job, failure, self._clock.now())
+        finally:
+            self._builds.pop(job, None)
+            self.wake()
+
+    async def _build_all(self, job: str) -> None:
+        resolved = await self._database.read(jobs.read_resolved, job)
+        for build in await self._database.read(jobs.read_builds, job):
+            if build.variants is not None:
+                continue
+            started = time.monotonic()
+            variants = await self._laboratory.build(
+                resolved, list(resolved.spec.sweep.precisions), reduce_range=build.reduce_range
+            )
+            seconds = time.monotonic() - started
+            self.builds += 1
+            self.build_seconds += seconds
+            await self._database.write(
+                jobs.finish_build, job, reduce_range=build.reduce_range, variants=variants, seconds=seconds
+            )
+            log.info("variants built", extra={"job": job, "variants": len(variants), "seconds": seconds})
+        if await self._database.write(lifecycle.activate, job):
+            self._ring(e.board for e in await self._database.read(executions.of_jobs, [job]))
+
+    async def _score_ended(self) -> None:
+        if self._scoring is not None and not self._scoring.done():
+            return
+        waiting = await self._database.read(executions.unscored)
+        if waiting:
+            self._scoring = asyncio.create_task(self._score(waiting), name="scoring")
+
+    async def _score(self, waiting: list[Execution]) -> None:
+        for execution in waiting:
+            try:
+                await evaluation.score_execution(self._database, self._laboratory, execution)
+                await self._conclude(execution.job)
+            except Exception:
+                log.exception("scoring ended unexpectedly", extra={"execution": execution.execution})
+        self.wake()
+
+    async def _conclude(self, job: str) -> None:
+        """End a job that is complete, with its verdicts made, so that metrics can show them."""
+        if not await self._database.write(lifecycle.settle_job, job):
+            return
+        log.info("job ended", extra={"job": job})
+        self._timeouts.pop(job, None)
+        try:
+            await evaluation.verdicts_of(self._database, self._laboratory, job)
+        except EdgedynoError as error:
+            log.warning("no verdict", extra={"job": job, "code": error.code, "cause": str(error)})
+
+    async def _settle(self) -> None:
+        for job in await self._database.read(_complete_jobs):
+            await self._conclude(job)
+
+
+def _complete_jobs(connection: Connection) -> list[str]:
+    """Return open jobs whose executions have all ended and been scored."""
+    open_jobs = [job.job for job in jobs.read_jobs(connection, states=jobs.OPEN_STATES)]
+    busy = {
+        execution.job
+        for execution in executions.of_jobs(connection, open_jobs)
+        if not execution.ended or (execution.results_count and not execution.scored)
+    }
+    return [job for job in open_jobs if job not in busy]

@@ -1,0 +1,178 @@
+"""Puts the controller together: store, link, reception, scheduler, HTTP. Starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from edgedyno.controller.api.app import make_app
+from edgedyno.controller.api.parts import Parts
+from edgedyno.controller.clock import FleetClock
+from edgedyno.controller.doorbell import Doorbell
+from edgedyno.controller.exporter import FleetCollector, ServiceState
+from edgedyno.controller.inbox import Inbox
+from edgedyno.controller.lab.files import ContentStore
+from edgedyno.controller.laboratory import ChildLaboratory, Laboratory
+from edgedyno.controller.leadership import DataDirLock
+from edgedyno.controller.link import Link
+from edgedyno.controller.presence import Presence
+from edgedyno.controller.reception import Reception, Step
+from edgedyno.controller.scheduler import Scheduler
+from edgedyno.controller.server import HttpServer, listen, url_of
+from edgedyno.controller.snapshot import SnapshotTaker
+from edgedyno.controller.store.database import Database, check_reachable
+from edgedyno.controller.store.migrate import migrate
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from edgedyno.controller.config import ControllerConfig
+    from edgedyno.controller.submission import ReduceRange
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """A controller; what it is made of exists while it runs."""
+
+    def __init__(
+        self,
+        config: ControllerConfig,
+        *,
+        laboratory: Laboratory | None = None,
+        needs_reduce_range: ReduceRange | None = None,
+    ) -> None:
+        self._config = config
+        self._laboratory = laboratory or ChildLaboratory(config.artifacts_dir)
+        self._needs_reduce_range = needs_reduce_range or _needs_reduce_range
+        self._tasks: list[asyncio.Task[None]] = []
+        self.url = ""
+        """Where the HTTP API is, for boards and people; known while the service runs."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Service]:
+        """Run until the block ends. Raises ConfigError or RetryableError when it cannot start."""
+        async with AsyncExitStack() as stack:
+            database = await asyncio.to_thread(self._open_database, stack)
+            listener = listen(self._config.listen_host, self._config.listen_port)
+            stack.callback(listener.close)
+            self.url = self._config.public_url or url_of(listener)
+            await self._start(stack, database, HttpServer(listener))
+            log.info("controller at %s", self.url)
+            yield self
+            log.info("controller stops")
+
+    async def wait(self) -> None:
+        """Wait until a part fails, and raise what it failed with."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def _open_database(self, stack: AsyncExitStack) -> Database:
+        folder = Path(self._config.data_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"data_dir: {folder}: {error.strerror}", code="config.data_dir") from error
+        database = Database(self._config.url)
+        stack.callback(database.close)
+        if database.is_sqlite:
+            stack.callback(DataDirLock(folder).release)
+        check_reachable(database.engine)
+        migrate(database.engine)
+        return database
+
+    async def _start(self, stack: AsyncExitStack, database: Database, server: HttpServer) -> None:
+        config = self._config
+        loop = asyncio.get_running_loop()
+        clock = FleetClock()
+        await database.read(clock.load)
+        presence = Presence(clock.now)
+        inbox = Inbox(config.inbox_messages)
+        link = Link(
+            config,
+            inbox,
+            api_url=self.url,
+            # paho calls from its own thread.
+            on_connected=lambda: loop.call_soon_threadsafe(doorbell.ring_all),
+        )
+        doorbell = Doorbell(database, link.send)
+        scheduler = Scheduler(
+            database,
+            self._laboratory,
+            clock,
+            presence,
+            doorbell.ring,
+            needs_reduce_range=self._needs_reduce_range,
+        )
+        reception = Reception(database, inbox, clock, presence, link.send, lease_seconds=config.lease_seconds)
+
+        def state() -> ServiceState:
+            return ServiceState(
+                tally=reception.tally,
+                inbox_depth=inbox.depth,
+                inbox_dropped=inbox.dropped,
+                mqtt_connected=link.connected,
+                leads=scheduler.leads,
+                builds=scheduler.builds,
+                build_seconds_sum=scheduler.build_seconds,
+            )
+
+        collector = FleetCollector()
+        registry = CollectorRegistry()
+        registry.register(collector)
+        parts = Parts(
+            config=config,
+            database=database,
+            store=ContentStore(config.artifacts_dir),
+            scheduler=scheduler,
+            doorbell=doorbell,
+            laboratory=self._laboratory,
+            clock=clock,
+            presence=presence,
+            registry=registry,
+            collector=collector,
+            snapshots=SnapshotTaker(clock, presence, state),
+            mqtt_connected=lambda: link.connected,
+        )
+        stack.push_async_callback(self._laboratory.close)
+        self._tasks = [
+            asyncio.create_task(reception.run(_after(scheduler, doorbell)), name="reception"),
+            asyncio.create_task(scheduler.run(), name="scheduler"),
+            asyncio.create_task(doorbell.run(), name="doorbell"),
+            asyncio.create_task(server.run(make_app(parts)), name="http"),
+        ]
+        # Undone from below: HTTP ends first, boards are told, what came is still stored, then the rest stops.
+        stack.push_async_callback(_cancel, self._tasks)
+        stack.push_async_callback(asyncio.to_thread, link.stop)
+        stack.push_async_callback(server.stop)
+        link.start()
+
+
+def _after(scheduler: Scheduler, doorbell: Doorbell) -> Callable[[Step], None]:
+    def act(step: Step) -> None:
+        doorbell.ring(step.ring)
+        if step.woken:
+            scheduler.wake()
+
+    return act
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("a part of the controller failed", exc_info=outcome)
+
+
+def _needs_reduce_range(features: list[str]) -> bool:
+    from edgedyno.controller.lab.variants import needs_reduce_range
+
+    return bool(needs_reduce_range(features))

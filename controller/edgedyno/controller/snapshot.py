@@ -1,0 +1,105 @@
+"""Takes the exporter's snapshots. Results of ended executions are read once, not at every scrape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from edgedyno.controller.exporter import Cell, ServiceState, Snapshot, cell_of
+from edgedyno.controller.store import boards, executions, jobs, results
+from edgedyno.core.result import Conditions, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from edgedyno.controller.clock import FleetClock
+    from edgedyno.controller.presence import Presence
+    from edgedyno.controller.store.executions import Execution
+
+# Older ones no longer show: their cells were measured again, or their boards are gone.
+NEWEST_EXECUTIONS = 1000
+_NO_CONDITIONS = Conditions()
+
+
+class _Recommended(Struct):
+    """What the metrics need of a verdict."""
+
+    board: str
+    model: str
+    recommended: list[str]
+
+
+_verdicts = msgspec.json.Decoder(list[_Recommended])
+
+
+class SnapshotTaker:
+    """Reads the fleet in one transaction; used by one scrape at a time on a reader thread."""
+
+    def __init__(self, clock: FleetClock, presence: Presence, service: Callable[[], ServiceState]) -> None:
+        self._clock = clock
+        self._presence = presence
+        self._service = service
+        self._cache: dict[str, tuple[tuple[int, int], list[Result]]] = {}
+        self._verdicts: dict[str, tuple[str, dict[str, set[str]]]] = {}
+
+    def take(self, connection: Connection) -> Snapshot:
+        """Return the fleet as it is now."""
+        known = boards.read_boards(connection)
+        newest = executions.newest(connection, NEWEST_EXECUTIONS)
+        heard = self._presence.heard()
+        now_seconds = self._clock.now()
+        return Snapshot(
+            boards=known,
+            last_seen_seconds={
+                board.board: max(0.0, now_seconds - heard.get(board.board, board.heard_at_seconds))
+                for board in known
+            },
+            telemetry=self._presence.fresh(),
+            executions=dict(Counter((e.board, e.state) for e in newest)),
+            running=[e.record() for e in newest if e.state == "IN_PROGRESS"],
+            cells=self._cells(connection, newest),
+            service=self._service(),
+        )
+
+    def _cells(self, connection: Connection, newest: list[Execution]) -> list[Cell]:
+        cells: dict[tuple[str, ...], Cell] = {}
+        recommended: dict[str, dict[str, set[str]] | None] = {}
+        for execution in newest:
+            if not execution.results_count:
+                continue
+            if execution.job not in recommended:
+                recommended[execution.job] = self._recommendations(connection, execution.job)
+            chosen = recommended[execution.job]
+            for result in self._results(connection, execution):
+                flag = None if chosen is None else result.trial in chosen.get(result.board, set())
+                if result.status != "skipped":
+                    cells[cell_of(result)] = Cell(result, flag)
+        self._cache = {e.execution: self._cache[e.execution] for e in newest if e.execution in self._cache}
+        self._verdicts = {job: self._verdicts[job] for job in recommended if job in self._verdicts}
+        return list(cells.values())
+
+    def _results(self, connection: Connection, execution: Execution) -> list[Result]:
+        key = (execution.results_count, execution.scoring_round)
+        kept = self._cache.get(execution.execution)
+        if kept is None or kept[0] != key:
+            stored = results.read_results(connection, execution=execution.execution)
+            # The conditions are the bulk of a record, and no metric shows them.
+            bare = [msgspec.structs.replace(one.record, conditions=_NO_CONDITIONS) for one in stored]
+            kept = (key, bare)
+            self._cache[execution.execution] = kept
+        return kept[1]
+
+    def _recommendations(self, connection: Connection, job: str) -> dict[str, set[str]] | None:
+        key = results.results_key(connection, job)
+        if job not in self._verdicts or self._verdicts[job][0] != key:
+            kept, kept_key = jobs.read_verdicts(connection, job)
+            if kept is None or kept_key != key:
+                return None
+            chosen = {verdict.board: set(verdict.recommended) for verdict in _verdicts.decode(kept)}
+            self._verdicts[job] = (key, chosen)
+        return self._verdicts[job][1]

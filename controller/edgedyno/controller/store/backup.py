@@ -1,0 +1,78 @@
+"""Back up a running controller: a consistent copy of the database and the list of the artifacts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy
+from msgspec import Struct
+
+from edgedyno.controller.lab.files import ContentStore
+from edgedyno.core.errors import ConfigError, UnsupportedError
+
+if TYPE_CHECKING:
+    from edgedyno.controller.config import ControllerConfig
+
+DATABASE_COPY = "controller.sqlite3"
+ARTIFACT_LIST = "artifacts.sha256"
+
+
+class Backup(Struct, frozen=True):
+    """What was written."""
+
+    folder: str
+    artifacts: int
+    artifact_bytes: int
+
+
+def backup(config: ControllerConfig, folder: Path, *, with_artifacts: bool = False) -> Backup:
+    """Write the database, the list of artifacts (as `sha256sum --check` reads it), and on demand their files.
+
+    The database first: artifacts that come later are in the list and harm nothing, a missing one would.
+    Raises UnsupportedError on PostgreSQL, which brings pg_dump.
+    """
+    source = sqlalchemy.make_url(config.url)
+    if source.get_backend_name() != "sqlite" or source.database is None:
+        raise UnsupportedError(
+            "the database is PostgreSQL: use pg_dump, and copy the artifacts folder after it",
+            code="backup.postgresql",
+        )
+    if not Path(source.database).is_file():
+        raise ConfigError(f"found no database at {source.database}", code="backup.no-database")
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"found {folder} in use, expected an empty folder", code="backup.folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy_database(Path(source.database), folder / DATABASE_COPY)
+    store = ContentStore(config.artifacts_dir)
+    names = list(store.names())
+    lines = [f"{name}  artifacts/{name[:2]}/{name[2:4]}/{name}\n" for name in names]
+    (folder / ARTIFACT_LIST).write_text("".join(lines), encoding="utf-8")
+    if with_artifacts:
+        copy = ContentStore(folder / "artifacts")
+        for name in names:
+            copy.add_file(store.path(name))
+    return Backup(str(folder), len(names), store.size_bytes())
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy page by page through SQLite's own backup, which waits for writers and copies no torn page."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".database")
+    os.close(descriptor)
+    read = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+    write = sqlite3.connect(name)
+    try:
+        read.backup(write)
+        found = write.execute("PRAGMA integrity_check").fetchone()[0]
+    finally:
+        read.close()
+        write.close()
+    if found != "ok":
+        raise UnsupportedError(f"the copy of {source} is damaged: {found}", code="backup.damaged")
+    with Path(name).open("rb") as file:
+        os.fsync(file.fileno())
+    shutil.move(name, target)

@@ -1,0 +1,146 @@
+"""Queries over the boards."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Row, select, update
+
+from edgedyno.controller.store.dialect import insert_new
+from edgedyno.controller.store.tables import boards
+from edgedyno.core.board import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgedyno.core.messages import Caps, State
+
+_capabilities = msgspec.json.Decoder(Capabilities)
+_labels = msgspec.json.Decoder(dict[str, str])
+_NAME = 128
+_VERSION = 64
+
+
+class Board(Struct, frozen=True):
+    """A board as the store has it; `own_labels` are the operator's, `labels` both the agent's and those."""
+
+    board: str
+    online: bool
+    drained: bool
+    labels: dict[str, str]
+    own_labels: dict[str, str]
+    capabilities: Capabilities | None
+    execution: str | None
+    session_epoch: int
+    agent_version: str
+    heard_at_seconds: float
+
+
+def utc_now() -> str:
+    """Return the wall clock for people: UTC, ISO 8601, to the second."""
+    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def add_board(connection: Connection, board: str, now_seconds: float) -> None:
+    """Add a board unless it is known."""
+    connection.execute(
+        insert_new(connection, boards).values(
+            board=board,
+            labels="{}",
+            drained=False,
+            online=False,
+            boot_id="",
+            session_epoch=0,
+            agent_version="",
+            capabilities_sha256="",
+            heard_at_seconds=now_seconds,
+            created_utc=utc_now(),
+        )
+    )
+
+
+def take_state(connection: Connection, state: State, now_seconds: float) -> bool:
+    """Store a birth or death; False when it is older than what is known and was ignored."""
+    add_board(connection, state.board, now_seconds)
+    changed = connection.execute(
+        update(boards)
+        .where(boards.c.board == state.board, boards.c.session_epoch <= state.session_epoch)
+        .values(
+            online=state.online,
+            boot_id=state.boot_id[:_NAME],
+            session_epoch=state.session_epoch,
+            agent_version=state.agent_version[:_VERSION],
+            capabilities_sha256=state.capabilities_sha256[:64],
+            execution=state.execution[:160] if state.execution else None,
+        )
+    )
+    return changed.rowcount > 0
+
+
+def take_caps(connection: Connection, caps: Caps, now_seconds: float) -> bool:
+    """Store capabilities; False when they are older than what is known and were ignored."""
+    add_board(connection, caps.board, now_seconds)
+    changed = connection.execute(
+        update(boards)
+        .where(boards.c.board == caps.board, boards.c.session_epoch <= caps.session_epoch)
+        .values(capabilities=msgspec.json.encode(caps.capabilities).decode())
+    )
+    return changed.rowcount > 0
+
+
+def note_heard(connection: Connection, heard: Mapping[str, float]) -> None:
+    """Store when boards were last heard, in fleet seconds."""
+    for board in sorted(heard):
+        connection.execute(
+            update(boards)
+            .where(boards.c.board == board, boards.c.heard_at_seconds < heard[board])
+            .values(heard_at_seconds=heard[board])
+        )
+
+
+def read_boards(connection: Connection) -> list[Board]:
+    """Return every board by name."""
+    return [_board(row) for row in connection.execute(select(boards).order_by(boards.c.board))]
+
+
+def read_board(connection: Connection, board: str) -> Board | None:
+    """Return one board."""
+    row = connection.execute(select(boards).where(boards.c.board == board)).first()
+    return _board(row) if row else None
+
+
+def change_board(
+    connection: Connection, board: str, *, labels: Mapping[str, str | None], drained: bool | None
+) -> Board | None:
+    """Set labels (None takes one away) and whether the board is drained; None for no such board."""
+    row = connection.execute(select(boards).where(boards.c.board == board).with_for_update()).first()
+    if row is None:
+        return None
+    own = {**_labels.decode(row.labels), **labels}
+    values = {"labels": msgspec.json.encode({k: v for k, v in own.items() if v is not None}).decode()}
+    connection.execute(
+        update(boards)
+        .where(boards.c.board == board)
+        .values(**values, drained=row.drained if drained is None else drained)
+    )
+    return read_board(connection, board)
+
+
+def _board(row: Row[tuple[object, ...]]) -> Board:
+    capabilities = _capabilities.decode(row.capabilities) if row.capabilities else None
+    own = _labels.decode(row.labels)
+    return Board(
+        board=row.board,
+        online=row.online,
+        drained=row.drained,
+        labels={**(capabilities.labels if capabilities else {}), **own},
+        own_labels=own,
+        capabilities=capabilities,
+        execution=row.execution,
+        session_epoch=row.session_epoch,
+        agent_version=row.agent_version,
+        heard_at_seconds=row.heard_at_seconds,
+    )
