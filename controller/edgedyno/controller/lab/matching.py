@@ -103,9 +103,10 @@ def _match_image(found: list[Detection], boxes: list[CocoBox]) -> tuple[Flags, F
         return hit, crowd
     is_crowd = np.array([bool(box.iscrowd) for box in boxes])
     overlap = _overlaps(found, boxes, is_crowd)
+    near = np.flatnonzero(overlap.max(axis=1) >= IOU_THRESHOLDS[0])
     for row, threshold in enumerate(IOU_THRESHOLDS):
         free = ~is_crowd
-        for column in range(len(found)):
+        for column in near:
             single = np.where(free, overlap[column], -1.0)
             # Of equal overlaps COCO takes the last.
             best = len(single) - 1 - int(single[::-1].argmax())
