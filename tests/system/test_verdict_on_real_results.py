@@ -10,7 +10,7 @@ from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.environments import default_environments
 from edgedyno.agent.measure.runner import run
 from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.report import render_report
+from edgedyno.controller.lab.report import Section, render_report
 from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.scoring import score_results
 from edgedyno.controller.lab.variants import build_variants
@@ -94,6 +94,6 @@ def test_a_real_run_is_judged_and_reported(tmp_path: Path) -> None:
         assert results[0].validity.reasons[0] in verdict.headline
     assert meets_requirements([verdict]) == bool(verdict.recommended)
     assert "FP32" in "\n".join(verdict_lines(verdict))
-    html = render_report([verdict], results, resolved=resolved, read=read)
+    html = render_report([Section([verdict], results, resolved)], read=read)
     assert resolved.source.sha256 in html
     assert html.count('role="img"') >= 4
