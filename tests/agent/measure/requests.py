@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent.environments import probe_all
@@ -19,6 +18,8 @@ from edgedyno.core.run import Ended, Event, Finished, Progressed, RunRequest
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from edgedyno.core.result import Result
@@ -79,9 +80,7 @@ class Bench:
         done: list[str] | None = None,
     ) -> RunRequest:
         folder = SAMPLES / "data/coco_ccby/images"
-        pictures = [
-            Image(int(path.stem), self.add(path)) for path in sorted(folder.glob("*.jpg"))[:images]
-        ]
+        pictures = [Image(int(path.stem), self.add(path)) for path in sorted(folder.glob("*.jpg"))[:images]]
         manifest = Manifest(
             job="test-000000",
             execution="test-000000.here",
@@ -92,7 +91,13 @@ class Bench:
             images=pictures,
         )
         return RunRequest(
-            manifest, "here", 1, capabilities(*runtimes), self.files, str(self.folder / "work"), done_trials=done or []
+            manifest,
+            "here",
+            1,
+            capabilities(*runtimes),
+            self.files,
+            str(self.folder / "work"),
+            done_trials=done or [],
         )
 
     def run(self, request: RunRequest, *, deadlines: Deadlines = QUICK) -> list[Result]:

@@ -42,7 +42,12 @@ def fastestdet(bench: Bench) -> Variant:
 
 def artifact(bench: Bench, sha256: str | None) -> bytes:
     """Return an artifact that a Finished event handed over, after checking its name."""
-    paths = {name: path for event in bench.events if isinstance(event, Finished) for name, path in event.files.items()}
+    paths = {
+        name: path
+        for event in bench.events
+        if isinstance(event, Finished)
+        for name, path in event.files.items()
+    }
     data = Path(paths[sha256 or ""]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == sha256
     return data
@@ -83,7 +88,10 @@ def test_real_model_gives_complete_results(bench: Bench) -> None:
         predictions = msgspec.json.decode(artifact(bench, result.predictions_sha256), type=Predictions)
         assert [len(image.detections) > 0 for image in predictions.images] == [True, True]
     blocks = [
-        {burst.block for burst in msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples).bursts}
+        {
+            burst.block
+            for burst in msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples).bursts
+        }
         for result in results
     ]
     assert len(blocks[0] & blocks[1]) >= 8

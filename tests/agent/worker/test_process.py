@@ -91,9 +91,7 @@ def test_opt_outs_are_set_before_the_runtime_is_loaded(worker: WorkerProcess, tm
     assert seen == {name: OPT_OUTS[name] for name in seen}
 
 
-def test_worker_does_not_inherit_pythonpath(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_worker_does_not_inherit_pythonpath(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('a foreign json was imported')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with tempfile.TemporaryFile() as log:
@@ -190,7 +188,10 @@ def _is_zombie(pid: int) -> bool:
 
 
 def test_interpreter_that_is_not_there_is_a_plain_error() -> None:
-    with tempfile.TemporaryFile() as log, pytest.raises(WorkerError, match="cannot start /nonexistent") as raised:
+    with (
+        tempfile.TemporaryFile() as log,
+        pytest.raises(WorkerError, match="cannot start /nonexistent") as raised,
+    ):
         WorkerProcess("/nonexistent/python", log)
     assert raised.value.code == "worker.start"
 
@@ -203,6 +204,9 @@ def test_parse_cpu_list(text: str, cpus: set[int]) -> None:
 def test_worker_and_runtimes_run_on_python_3_8() -> None:
     folders = [str(ROOT / "agent/edgedyno/agent" / name) for name in ("worker", "runtimes")]
     done = subprocess.run(
-        [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", *folders], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", *folders],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
