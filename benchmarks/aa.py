@@ -1,4 +1,4 @@
-"""One file against itself, through the real race: how often is a difference claimed, how tight is the ratio?
+"""One file against itself, through the real race: how often a difference is claimed, how tight the ratio is.
 
 Each pair is two fresh worker processes. A 95 % interval may exclude 1 in 5 % of the pairs.
 Usage: python benchmarks/aa.py [MODEL.onnx] [--pairs N] [--seconds S] [--threads T]
@@ -79,7 +79,8 @@ def report(pair: list[Contender]) -> Ratio | None:
         return None
     print(
         f"ratio {ratio.value:.4f} +-{ratio.half_width:.2%} {'CLAIMED' if ratio.excludes_one else 'ok     '} "
-        f"median {median.value * 1e3:.2f} ms +-{median.relative_half_width:.1%}  {ratio.blocks} blocks, {rounds}",
+        f"median {median.value * 1e3:.2f} ms +-{median.relative_half_width:.1%}  "
+        f"{ratio.blocks} blocks, {rounds}",
         flush=True,
     )
     return ratio
