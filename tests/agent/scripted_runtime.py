@@ -8,23 +8,24 @@ import os
 import signal
 import threading
 import time
+from typing import Any, Callable, Dict, List, Optional
 
-from edgedyno.agent.runtimes.base import InferenceError, Probe, TensorSpec
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 
 
 class ScriptedRuntime:
     """Does what its script says."""
 
-    def __init__(self):
-        self.script = {}
+    def __init__(self) -> None:
+        self.script: Dict[str, Any] = {}
         self.invoked = 0
-        self.hoard = []
+        self.hoard: List[bytearray] = []
 
-    def probe(self):
+    def probe(self) -> Probe:
         return Probe(available=True, version="1.0", formats=("script",), details={"pid": str(os.getpid())})
 
-    def load(self, options):
-        with open(options.model) as file:
+    def load(self, options: LoadOptions) -> None:
+        with open(options.model) as file:  # noqa: PTH123 - as a plugin would
             self.script = json.load(file)
         for _ in range(options.threads - 1):
             threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
@@ -32,19 +33,19 @@ class ScriptedRuntime:
             raise InferenceError("model.invalid", "found a script that refuses")
         self._do(self.script.get("load"))
 
-    def inputs(self):
+    def inputs(self) -> List[TensorSpec]:
         return [TensorSpec("x", "float32", (1, 3, None, None))]
 
-    def bind(self, arrays):
+    def bind(self, arrays: List[Any]) -> Callable[[], List[Any]]:
         return lambda: list(arrays)
 
-    def invoke(self):
+    def invoke(self) -> None:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
         time.sleep(self.script.get("seconds", 0.0))
 
-    def _do(self, what):
+    def _do(self, what: Optional[str]) -> None:
         if what == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif what == "kill":
@@ -59,12 +60,12 @@ class ScriptedRuntime:
             while True:
                 self.hoard.append(bytearray(16 << 20))
         elif what == "shout":
-            print("words on stdout")
+            print("words on stdout")  # noqa: T201 - what it is for
         elif what == "widen":
-            os.sched_setaffinity(0, range(os.cpu_count()))
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
-    def effective_precision(self):
+    def effective_precision(self) -> str:
         return json.dumps({name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")})
 
-    def close(self):
+    def close(self) -> None:
         self.hoard = []

@@ -40,6 +40,7 @@ _FAILURES = (
     ("not_implemented", "model.operator"),
     ("could not find an implementation", "model.operator"),
     ("is not a registered function/op", "model.operator"),
+    ("no op registered for", "model.operator"),
     ("bad_alloc", "worker.memory"),
     ("failed to allocate memory", "worker.memory"),
 )
