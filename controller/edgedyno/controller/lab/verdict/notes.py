@@ -21,12 +21,10 @@ def effective_precision_notes(results: list[Result]) -> list[str]:
     """Name each precision that a runtime did not run as such, once for each runtime."""
     notes = []
     for result in results:
-        # Such as `fp32 (fp16 stored, 39 Cast nodes)`: the precision that really ran comes first.
-        ran, _, details = (result.effective_precision or "").partition(" ")
-        if result.status != "ok" or ran in {"", result.precision}:
+        ran = result.effective_precision
+        if result.status != "ok" or ran in {None, result.precision}:
             continue
-        details = details or (result.effective_precision_reason or "")
-        why = f" ({details.removeprefix('(').removesuffix(')')})" if details else ""
+        why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
         note = f"{result.precision.upper()} ran as {ran} on {runtime_name(result)}{why}"
         notes.append(f"{note}: no gain to expect from it here." if ran == "fp32" else f"{note}.")
     return list(dict.fromkeys(notes))
