@@ -64,8 +64,9 @@ class ScriptedRuntime:
         elif what == "widen":
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
-    def effective_precision(self) -> str:
-        return json.dumps({name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")})
+    def effective_precision(self):
+        names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+        return "scripted", json.dumps({name: os.environ.get(name) for name in names})
 
     def close(self) -> None:
         self.hoard = []

@@ -87,7 +87,7 @@ def test_protocol_runs_in_every_interpreter(python: str, tmp_path: Path) -> None
 
 def test_opt_outs_are_set_before_the_runtime_is_loaded(worker: WorkerProcess, tmp_path: Path) -> None:
     loaded(worker, tmp_path, {})
-    seen = json.loads(worker.ask("precision", 20)["effective_precision"])
+    seen = json.loads(worker.ask("precision", 20)["detail"])
     assert seen == {name: OPT_OUTS[name] for name in seen}
 
 
