@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 
@@ -25,7 +25,7 @@ class ScriptedRuntime:
         return Probe(available=True, version="1.0", formats=("script",), details={"pid": str(os.getpid())})
 
     def load(self, options: LoadOptions) -> None:
-        with open(options.model) as file:  # noqa: PTH123 - as a plugin would
+        with open(options.model) as file:
             self.script = json.load(file)
         for _ in range(options.threads - 1):
             threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
@@ -60,11 +60,11 @@ class ScriptedRuntime:
             while True:
                 self.hoard.append(bytearray(16 << 20))
         elif what == "shout":
-            print("words on stdout")  # noqa: T201 - what it is for
+            print("words on stdout")
         elif what == "widen":
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
-    def effective_precision(self):
+    def effective_precision(self) -> Tuple[str, str]:
         names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")
         return "scripted", json.dumps({name: os.environ.get(name) for name in names})
 

@@ -184,10 +184,12 @@ def enroll(_options: argparse.Namespace) -> int:
 
 def caps_table(capabilities: Capabilities) -> str:
     """Write capabilities for people."""
+    from edgedyno.core.units import format_bytes
+
     lines = [
         f"board    {capabilities.name} (profile {capabilities.profile}, {capabilities.arch})",
         f"system   {capabilities.os}, kernel {capabilities.kernel}",
-        f"memory   {capabilities.memory_bytes / 1e9:.1f} GB",
+        f"memory   {format_bytes(capabilities.memory_bytes) if capabilities.memory_bytes else 'not told'}",
     ]
     lines += [
         f"cores    {name}: {', '.join(map(str, cpus))}" for name, cpus in capabilities.core_sets.items()

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from edgedyno.core.errors import RunError
-from edgedyno.core.job import JobSpec
+from edgedyno.core.job import JobSpec, Precision
 from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 from edgedyno.core.result import Result
 
@@ -34,7 +34,7 @@ class Laboratory(Protocol):
     """What the service asks of the lab; every call may raise EdgedynoError."""
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[str], *, reduce_range: bool
+        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Build a job's variants."""
 
@@ -59,7 +59,7 @@ class Build(Task, frozen=True):
     """Build a job's variants."""
 
     resolved: ResolvedJob
-    precisions: list[str]
+    precisions: list[Precision]
     reduce_range: bool
 
 
@@ -105,7 +105,7 @@ class ChildLaboratory:
         self._evaluator = _Child("evaluate", store_dir)
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[str], *, reduce_range: bool
+        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Build a job's variants; when the caller gives up, the child ends."""
         return await self._builder.ask(Build(resolved, precisions, reduce_range), list[Variant])

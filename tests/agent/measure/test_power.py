@@ -22,7 +22,7 @@ class SteadySensor:
     """A counter of 5 W at rest; more while this process's own clock says that a window runs."""
 
     def __init__(self, min_window_seconds: float) -> None:
-        self.spec = SensorSpec("steady", "counter", min_window_seconds)
+        self.spec = SensorSpec("steady", "package", "counter", min_window_seconds)
         self.busy = False
         self._joules = 0.0
         self._last = time.monotonic()
