@@ -19,15 +19,18 @@ SETTLE_SECONDS = 5.0
 WATCH_SECONDS = 30.0
 
 
+def field(path: Path, name: str) -> int:
+    """Return a number of a /proc file."""
+    found = re.search(rf"^{name}:\s+(\d+)", path.read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def status(pid: int) -> tuple[float, float, int]:
     """Return resident and proportional memory in MB, and voluntary switches of all threads."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    rss, pss = (int(re.search(rf"^{key}:\s+(\d+)", rollup, re.MULTILINE)[1]) / 1e3 for key in ("Rss", "Pss"))  # type: ignore[index]
-    switches = sum(
-        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", path.read_text(), re.MULTILINE)[1])  # type: ignore[index]
-        for path in Path(f"/proc/{pid}/task").glob("*/status")
-    )
-    return rss, pss, switches
+    rollup = Path(f"/proc/{pid}/smaps_rollup")
+    tasks = Path(f"/proc/{pid}/task").glob("*/status")
+    switches = sum(field(path, "voluntary_ctxt_switches") for path in tasks)
+    return field(rollup, "Rss") / 1e3, field(rollup, "Pss") / 1e3, switches
 
 
 def watch(name: str, pid: int) -> None:

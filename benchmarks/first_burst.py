@@ -29,7 +29,7 @@ def one(fleet: Fleet, job: Path) -> float:
     """Submit, wait for the end, return the seconds to the first burst; both clocks are this machine's."""
     with Controller(fleet.url) as controller:
         submitted = time.monotonic()
-        name = submit_file(controller, job)["job"]
+        name = submit_file(controller, job)[0]["job"]
     wait_until(lambda: fleet.get(f"/jobs/{name}")["state"] in ("succeeded", "failed"), seconds=120, what=name)
     return float(fleet.get(f"/results?job={name}")["results"][0]["monotonic_seconds"]) - submitted
 

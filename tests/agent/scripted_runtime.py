@@ -8,22 +8,23 @@ import os
 import signal
 import threading
 import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from edgedyno.agent.runtimes.base import InferenceError, Probe, TensorSpec
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 
 
 class ScriptedRuntime:
     """Does what its script says."""
 
-    def __init__(self):
-        self.script = {}
+    def __init__(self) -> None:
+        self.script: Dict[str, Any] = {}
         self.invoked = 0
-        self.hoard = []
+        self.hoard: List[bytearray] = []
 
-    def probe(self):
+    def probe(self) -> Probe:
         return Probe(available=True, version="1.0", formats=("script",), details={"pid": str(os.getpid())})
 
-    def load(self, options):
+    def load(self, options: LoadOptions) -> None:
         with open(options.model) as file:
             self.script = json.load(file)
         for _ in range(options.threads - 1):
@@ -32,19 +33,19 @@ class ScriptedRuntime:
             raise InferenceError("model.invalid", "found a script that refuses")
         self._do(self.script.get("load"))
 
-    def inputs(self):
+    def inputs(self) -> List[TensorSpec]:
         return [TensorSpec("x", "float32", (1, 3, None, None))]
 
-    def bind(self, arrays):
+    def bind(self, arrays: List[Any]) -> Callable[[], List[Any]]:
         return lambda: list(arrays)
 
-    def invoke(self):
+    def invoke(self) -> None:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
         time.sleep(self.script.get("seconds", 0.0))
 
-    def _do(self, what):
+    def _do(self, what: Optional[str]) -> None:
         if what == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif what == "kill":
@@ -61,10 +62,11 @@ class ScriptedRuntime:
         elif what == "shout":
             print("words on stdout")
         elif what == "widen":
-            os.sched_setaffinity(0, range(os.cpu_count()))
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
-    def effective_precision(self):
-        return json.dumps({name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")})
+    def effective_precision(self) -> Tuple[str, str]:
+        names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+        return "scripted", json.dumps({name: os.environ.get(name) for name in names})
 
-    def close(self):
+    def close(self) -> None:
         self.hoard = []

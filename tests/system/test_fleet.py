@@ -23,7 +23,7 @@ TRIALS = 6
 
 
 def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tmp_path: Path) -> None:
-    done = fleet.edgedyno("jobs", "submit", str(quick_job), "--wait", "--json")
+    done = fleet.edgedyno("jobs", "submit", str(quick_job), "--wait", "--json", check=False)
     answer = json.loads(done.stdout)
     results = answer["results"]
     assert len(results) == TRIALS
@@ -35,19 +35,18 @@ def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tm
         assert result["latency_seconds"]["p50"] > 0
         assert result["power_watts"] is not None or result["power_watts_reason"]
         assert result["energy_joules_per_inference"] or result["energy_joules_per_inference_reason"]
-    assert answer["verdicts"][0]["recommended"]
+    # A machine that is busy with other work makes every trial void, and that is the right answer there.
+    void = all(not result["validity"]["valid"] and result["validity"]["reasons"] for result in results)
+    (verdict,) = answer["verdicts"]
+    assert verdict["answer"] == ("cannot tell" if void else "recommended")
+    assert done.returncode == (1 if void else 0)
     job = answer["job"]["job"]
     _metrics_are_accepted(fleet)
     fleet.edgedyno("report", job, "--out", str(tmp_path / "report.html"))
     assert "<svg" in (tmp_path / "report.html").read_text()
-    for command in (
-        ["jobs", "list"],
-        ["jobs", "show", job],
-        ["boards", "list"],
-        ["results", "list"],
-        ["verdict", job],
-    ):
+    for command in (["jobs", "list"], ["jobs", "show", job], ["boards", "list"], ["results", "list"]):
         assert fleet.edgedyno(*command).stdout.strip()
+    assert verdict["headline"].split()[0] in fleet.edgedyno("verdict", job, check=False).stdout
     lines = fleet.edgedyno("results", "export", "--job", job).stdout.splitlines()
     assert len(lines) == TRIALS
 

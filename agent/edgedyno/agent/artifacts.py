@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # Left free on the disk for everybody else, the outbox and the runner's samples among them.
 MARGIN_BYTES = 64 << 20
-# A connection that breaks off is taken up again at once while bytes arrive; then the caller waits and retries.
+# A transfer that breaks off is continued at once while bytes arrive; then the caller waits and retries.
 RESUMES = 3
 
 
@@ -87,13 +87,13 @@ class ArtifactCache:
         self._verified[ref.sha256] = self._signature(ref.sha256)
 
     def _worth_another_try(self, error: EdgedynoError, part: Path, before: int) -> bool:
-        """Tell whether to go on at once: bytes came, or a file that was continued may have had a bad beginning."""
+        """Tell whether to go on at once: bytes came, or what was continued may have had a bad beginning."""
         if isinstance(error, RetryableError):
             return self._size(part) > before
         return error.code == "artifact.hash" and before > 0
 
     def _has(self, ref: ArtifactRef) -> bool:
-        """Tell whether a verified file is there. Its hash is checked again once in each start of the agent."""
+        """Tell whether a verified file is there; its hash is checked again once in each start."""
         path = self._path(ref.sha256)
         try:
             signature = self._signature(ref.sha256)
@@ -112,8 +112,8 @@ class ArtifactCache:
         total = sum(ref.size_bytes for ref in needed.values())
         if total > self._budget_bytes:
             raise UnsupportedError(
-                f"the execution needs {format_bytes(total)} of artifacts, this board's budget (cache_size) is "
-                f"{format_bytes(self._budget_bytes)}",
+                f"the execution needs {format_bytes(total)} of artifacts, "
+                f"this board's budget (cache_size) is {format_bytes(self._budget_bytes)}",
                 code="artifact.budget",
             )
         parts = sum(self._size(self._part(ref.sha256)) for ref in missing)
@@ -129,8 +129,9 @@ class ArtifactCache:
             path.unlink()
         if self._free() < to_come + MARGIN_BYTES:
             raise RetryableError(
-                f"{self._folder}: found {format_bytes(self._free())} free, expected {format_bytes(to_come)} for "
-                f"{len(missing)} artifacts and {format_bytes(MARGIN_BYTES)} to spare",
+                f"{self._folder}: found {format_bytes(self._free())} free, expected "
+                f"{format_bytes(to_come)} for {len(missing)} artifacts "
+                f"and {format_bytes(MARGIN_BYTES)} to spare",
                 code="artifact.disk-full",
             )
 

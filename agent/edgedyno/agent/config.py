@@ -1,4 +1,4 @@
-"""The agent's configuration: flags > EDGEDYNO_* variables > the file > defaults. No connection is made here."""
+"""The agent's configuration: flags > EDGEDYNO_* variables > the file > defaults. Connects to nothing."""
 
 from __future__ import annotations
 
@@ -92,8 +92,9 @@ def load_config(
 ) -> AgentConfig:
     """Read the configuration and lay variables and flags over it.
 
-    `flags` may hold board, broker (HOST[:PORT]), controller_url and state_dir. The variables are EDGEDYNO_BOARD
-    and so on, and EDGEDYNO_CONFIG. Raises ConfigError; the default file need not exist, a named one must.
+    `flags` may hold board, broker (HOST[:PORT]), controller_url and state_dir. The variables are
+    EDGEDYNO_BOARD and so on, and EDGEDYNO_CONFIG. Raises ConfigError; only the default file
+    need not exist.
     """
     environ = os.environ if environ is None else environ
     named = file or (Path(environ["EDGEDYNO_CONFIG"]) if environ.get("EDGEDYNO_CONFIG") else None)
@@ -158,8 +159,8 @@ def _checked(config: AgentConfig) -> AgentConfig:
 def choose_state_dir(config: AgentConfig, environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder for all that is kept, made if need be, readable by this user only.
 
-    What the configuration names, else systemd's $STATE_DIRECTORY, else /var/lib/edgedyno, else, where that cannot
-    be written, a folder of the user's. Raises ConfigError where a named one cannot be used.
+    What the configuration names, else systemd's $STATE_DIRECTORY, else /var/lib/edgedyno, else, where that
+    cannot be written, a folder of the user's. Raises ConfigError where a named one cannot be used.
     """
     environ = os.environ if environ is None else environ
     named = config.state_dir or environ.get("STATE_DIRECTORY", "").partition(":")[0]

@@ -32,6 +32,7 @@ from edgedyno.agent.events import (
 )
 from edgedyno.agent.execution import Execution
 from edgedyno.agent.journal import Journal
+from edgedyno.agent.lean import return_memory
 from edgedyno.agent.link import Link
 from edgedyno.agent.notify import Notifier
 from edgedyno.agent.outbox import Outbox
@@ -78,8 +79,8 @@ class Daemon:
         self._config = config
         self._clock = clock
         self._notifier = Notifier()
-        # SimpleQueue: its put may be called in a signal handler, which a Queue's may not. It is bounded by its
-        # writers: a runner's lines by LINES_AHEAD, MQTT by what one controller asks, the porter by its tasks.
+        # SimpleQueue: its put may be called in a signal handler, which a Queue's may not. Its writers bound
+        # it: a runner's lines by LINES_AHEAD, MQTT by what one controller asks, the porter by its tasks.
         self._queue: queue.SimpleQueue[AnyWake] = queue.SimpleQueue()
         self._database = Database(state_dir)
         self._outbox = Outbox(self._database, board=config.board_id, limit=config.outbox_limit)
@@ -204,6 +205,7 @@ class Daemon:
         if self._execution.over:
             self._execution = None
             self._database.restore_reserve()
+            return_memory()
             self._show_state()
             self._rung = True
 
@@ -249,6 +251,7 @@ class Daemon:
 
     def _connected(self, _wake: Connected) -> None:
         log.info("connected to the broker")
+        return_memory()
         self._show_state()
         self._link.publish("caps", self._presence.caps(), retain=True)
         self._begin_again()

@@ -1,4 +1,4 @@
-"""The agent's one SQLite file: opening, schema, transactions, reserved space. What the rows mean is not known here."""
+"""The agent's one SQLite file: opening, schema, transactions, reserved space. Rows mean nothing here."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class Database:
 
 
 def next_session_epoch(database: Database, *, above: int = 0) -> int:
-    """Return a number larger than in every earlier start, and larger than `above`; it is kept before it is used."""
+    """Return a number above those of all earlier starts and above `above`; it is kept before it is used."""
     epoch = max(int(database.get_meta("session_epoch") or 0), above) + 1
     database.set_meta("session_epoch", str(epoch))
     return epoch

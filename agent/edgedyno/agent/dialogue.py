@@ -1,4 +1,4 @@
-"""Requests to the controller and their answers: sent again until answered. What is asked is the caller's matter."""
+"""Requests to the controller: sent again until answered. What is asked is the caller's matter."""
 
 from __future__ import annotations
 

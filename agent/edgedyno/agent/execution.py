@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESTARTS = 3
-# A board that goes down under load comes back and starts the runner again; without this it would do so for ever.
+# A board that goes down under load comes back and starts the runner again; without this, for ever.
 STARTS_WITHOUT_A_TRIAL = 10
 RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 1.0, 60.0
-# How long the runner waits when a result could not be written down: for somebody to free the disk, or for acks.
+# How long to wait when a result could not be written down: for somebody to free the disk, or for acks.
 STORAGE_SECONDS = 60.0
 NEVER = float("inf")
 # Everything else on the board keeps still in these.
@@ -170,7 +170,7 @@ class Execution:
             self._answered_with_record(operation, response, record)
 
     def readopt(self, response: Response) -> bool:
-        """Take a new lease on this same execution from an answer to `next`; False when it is another one's."""
+        """Take a new lease on this execution from an answer to `next`; False when it is another one's."""
         record = response.record
         if record is None or response.lease is None:
             return False

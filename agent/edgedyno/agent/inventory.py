@@ -1,4 +1,4 @@
-"""The board's capabilities for the daemon: probed in a child, kept on disk until something they depend on changes."""
+"""The board's capabilities for the daemon: probed in a child, kept until what they depend on changes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def inventory_key(environments: Iterable[Environment]) -> str:
         python = Path(environment.python)
         parts += [environment.name, environment.python]
         parts += [_stamp(path) for path in [python, *_site_packages(python)]]
-    parts.append(_stamp(Path(__file__).parent))
+    parts.append(_stamp(Path(__file__).with_name("capabilities.py")))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

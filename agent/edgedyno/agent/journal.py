@@ -1,4 +1,4 @@
-"""What this agent has undertaken, written before it acts, so that a restart goes on where the last one stopped."""
+"""What this agent has undertaken, written before it acts: a restart goes on where the last one stopped."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Journal:
         return msgspec.structs.replace(entry, **fields)
 
     def finish_trial(self, entry: Entry, record: Result, outbox: Outbox, artifacts: list[str]) -> bool:
-        """Mark a trial as done and put its result into the outbox, in one transaction; False if it was done before."""
+        """Mark a trial done and put its result into the outbox, in one transaction; False if it was done."""
 
         def write() -> bool:
             with self._database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""The MQTT connection of one board: will, subscriptions, reconnecting. What messages mean is not known here."""
+"""The MQTT connection of one board: will, subscriptions, reconnecting. Messages mean nothing here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 30
-# One wake-up in this time when nothing happens; it bounds how late a ping is (the broker allows 1.5 keepalives).
+# One wake-up in this time when nothing happens; it bounds how late a ping is (1.5 keepalives are allowed).
 LOOP_SECONDS = 10.0
 # Full jitter: a random wait up to a ceiling that doubles, so that a fleet does not come back all at once.
 # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -40,7 +40,7 @@ class Link:
         self._broker = broker
         self._board = board
         self.will = will
-        """Published on `state` by the broker when this agent vanishes; a change counts from the next connection."""
+        """What the broker publishes on `state` when this agent vanishes; read at every connect."""
         self._deliver = deliver
         read_password(broker)
         self._client: Client | None = None
@@ -62,7 +62,7 @@ class Link:
         self._thread.start()
 
     def publish(self, leaf: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
-        """Hand a message to the present connection; False when there is none. Nothing is kept for a later one."""
+        """Hand a message to the connection; False when there is none. Nothing is kept for a later one."""
         client = self._client
         if client is None or not self.connected:
             return False
@@ -75,7 +75,7 @@ class Link:
             self._client.disconnect()
 
     def stop(self, farewell: bytes, *, seconds: float = 2.0) -> None:
-        """Publish `farewell` as the retained state, then disconnect without the will; takes at most about `seconds`."""
+        """Publish `farewell` as the retained state and disconnect without the will, in about `seconds`."""
         self._stopping.set()
         client = self._client
         if client is not None and self.connected:
@@ -108,7 +108,7 @@ class Link:
         """Connect and serve until the connection ends; return why it ended."""
         self._was_connected, self._taken_over, self._refusal = False, False, ""
         try:
-            # A client for one connection: nothing of an old one lives on. What must not be lost is in the outbox.
+            # A client for each connection: nothing of an old one lives on, and nothing precious is in it.
             client = self._new_client()
             client.connect(self._broker.host, self._broker.port_or_default, keepalive=KEEPALIVE_SECONDS)
             self._client = client

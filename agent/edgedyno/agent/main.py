@@ -1,4 +1,4 @@
-"""The board's commands: `edgedyno agent run | doctor | caps | enroll`. Argparse, because the daemon has to stay light.
+"""The board's commands: `edgedyno agent run | doctor | caps | enroll`. Argparse, to keep the daemon light.
 
 Data goes to stdout, words to stderr; the exit code comes from the error's class.
 """
@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from edgedyno.agent.lean import import_messages
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -112,6 +111,7 @@ def _config(options: argparse.Namespace) -> AgentConfig:
 
 def run_daemon(options: argparse.Namespace) -> int:
     """Serve until a signal comes."""
+    import_messages()
     from edgedyno.agent.config import choose_state_dir
 
     config = _config(options)
@@ -124,13 +124,18 @@ def run_daemon(options: argparse.Namespace) -> int:
     capabilities = read_inventory(
         state_dir / "capabilities.json", config.runtimes, config_file=options.config
     )
-    labelled = msgspec.structs.replace(capabilities, labels={**capabilities.labels, **config.labels})
-    Daemon(config, state_dir, labelled).run()
+    Daemon(config, state_dir, _labelled(capabilities, config)).run()
     return 0
 
 
+def _labelled(capabilities: Capabilities, config: AgentConfig) -> Capabilities:
+    from msgspec.structs import replace
+
+    return replace(capabilities, labels={**capabilities.labels, **config.labels})
+
+
 def check_broker(config: AgentConfig) -> int:
-    """Connect to the broker once, as an observer that does not disturb a running agent. Raises RetryableError."""
+    """Connect to the broker once, without disturbing a running agent. Raises RetryableError."""
     from edgedyno.agent.mqtt import try_broker
 
     address = f"{config.broker.host}:{config.broker.port_or_default}"
@@ -149,7 +154,7 @@ def print_caps(options: argparse.Namespace) -> int:
     if options.root is not None and not options.root.is_dir():
         raise ConfigError(f"--root: found no folder {options.root}", code="caps.root")
     capabilities = read_capabilities(root=options.root or Path("/"), environments=config.runtimes or None)
-    labelled = msgspec.structs.replace(capabilities, labels={**capabilities.labels, **config.labels})
+    labelled = _labelled(capabilities, config)
     sys.stdout.write(_pretty(labelled) if options.json else caps_table(labelled))
     return 0
 
@@ -158,7 +163,7 @@ def print_doctor(options: argparse.Namespace) -> int:
     """Print what works and what does not; 1 when something has failed."""
     from edgedyno.agent.doctor import examine
 
-    findings = examine()
+    findings = examine(environments=_config(options).runtimes or None)
     if options.json:
         sys.stdout.write(_pretty(findings))
     else:
@@ -179,10 +184,12 @@ def enroll(_options: argparse.Namespace) -> int:
 
 def caps_table(capabilities: Capabilities) -> str:
     """Write capabilities for people."""
+    from edgedyno.core.units import format_bytes
+
     lines = [
         f"board    {capabilities.name} (profile {capabilities.profile}, {capabilities.arch})",
         f"system   {capabilities.os}, kernel {capabilities.kernel}",
-        f"memory   {capabilities.memory_bytes / 1e9:.1f} GB",
+        f"memory   {format_bytes(capabilities.memory_bytes) if capabilities.memory_bytes else 'not told'}",
     ]
     lines += [
         f"cores    {name}: {', '.join(map(str, cpus))}" for name, cpus in capabilities.core_sets.items()
@@ -206,6 +213,8 @@ def _availability(available: bool, reason: str | None) -> str:  # noqa: FBT001 a
 
 
 def _pretty(value: object) -> str:
+    import msgspec
+
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""systemd's notification protocol (sd_notify(3)): one datagram for each word; silent where systemd did not start us."""
+"""systemd's notification protocol (sd_notify(3)); silent where systemd did not start the agent."""
 
 from __future__ import annotations
 

@@ -128,8 +128,9 @@ class Outbox:
     def acknowledge(self, ack: Ack) -> int:
         """Drop what the controller has or refused for good; return how many rows left.
 
-        An ack of another stream is ignored. An ack beyond what this stream ever held means that the database was
-        put back to an older state: then a new stream begins, or the controller would take new results for old ones.
+        An ack of another stream is ignored. An ack beyond what this stream ever held means that the database
+        was put back to an older state: then a new stream begins, or the controller would take new results for
+        old ones.
         """
         if ack.stream_epoch != self.stream_epoch:
             return 0
@@ -152,7 +153,8 @@ class Outbox:
     def _refuse(self, refusal: Refusal) -> None:
         with self._database.transaction() as connection:
             moved = connection.execute(
-                "INSERT OR IGNORE INTO refused SELECT seq, msg_id, execution, record, ?, ? FROM outbox WHERE seq = ?",
+                "INSERT OR IGNORE INTO refused "
+                "SELECT seq, msg_id, execution, record, ?, ? FROM outbox WHERE seq = ?",
                 (refusal.code, refusal.text, refusal.seq),
             )
             connection.execute("DELETE FROM outbox WHERE seq = ?", (refusal.seq,))

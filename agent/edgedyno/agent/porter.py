@@ -1,4 +1,4 @@
-"""One thread for all that waits on HTTP and the disk: fetching an execution's files, uploading results' files."""
+"""One thread for all that waits on HTTP and the disk: fetching executions' files, uploading results'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How this board shows itself: birth on every connect, last will, heartbeat; and which session is the newest."""
+"""How this board shows itself: birth, last will, heartbeat; and which session is the newest."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Presence:
         )
 
     def outdated_by(self, state: State) -> bool:
-        """Tell whether a retained state claims a session that is not older than this one; then begin a newer one.
+        """Tell whether a retained state claims a session that is not older; then begin a newer one.
 
         That happens when the state folder was lost: births with a small epoch would be ignored for ever.
         """

@@ -64,8 +64,8 @@ class RunnerProcess:
     ) -> RunnerProcess:
         """Start `command` on a request file.
 
-        The runner holds `lock` as long as it lives, and nobody else does: so a later daemon can tell whether the
-        process that it wrote down is still the same one. Raises RunError when it cannot be started.
+        The runner holds `lock` as long as it lives, and nobody else does: so a later daemon can tell whether
+        the process that it wrote down is still the same one. Raises RunError when it cannot be started.
         """
         with lock.open("wb") as held:
             try:
@@ -100,7 +100,7 @@ class RunnerProcess:
         self._waiter.join(seconds)
 
     def _wait(self) -> None:
-        # The runner stays a zombie until the group is dead, so that its number cannot name another group meanwhile.
+        # The runner stays a zombie until the group is dead, so that its number cannot name another group.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         _kill_group(self.pid)
         returncode = self._process.wait()
@@ -120,7 +120,7 @@ class RunnerProcess:
 
 
 def end_orphan(request: Path, lock: Path) -> None:
-    """Kill the runner that an earlier daemon left behind on `request`, if it still lives, and wait for its end.
+    """Kill the runner that an earlier daemon left behind on `request`, if it lives, and wait for its end.
 
     Raises RunError when it does not end.
     """
@@ -143,7 +143,7 @@ def end_orphan(request: Path, lock: Path) -> None:
 def _kill_runners_of(request: Path) -> None:
     """Kill the groups of processes that were started on `request`.
 
-    A number written down at the start would not do: the daemon may be killed between the start and the writing.
+    A number written down would not do: the daemon may be killed between the start and the writing.
     """
     import psutil  # costs memory that is needed in this rare case only
 

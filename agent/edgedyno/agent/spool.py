@@ -18,7 +18,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Spool:
-    """A folder of files by sha256. The name is the runner's claim; the controller checks it when it takes the file."""
+    """A folder of files by sha256: the runner's claim, which the controller checks when it takes a file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

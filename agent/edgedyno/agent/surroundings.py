@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from edgedyno.agent.dialogue import Dialogue
+from edgedyno.agent.events import AnyWake
+from edgedyno.agent.journal import Journal
+from edgedyno.agent.outbox import Outbox
+from edgedyno.agent.spool import Spool
+from edgedyno.core.board import Capabilities
+from edgedyno.core.manifest import Manifest
+from edgedyno.core.run import Environment
+
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from edgedyno.agent.dialogue import Dialogue
-    from edgedyno.agent.events import AnyWake
-    from edgedyno.agent.journal import Entry, Journal
-    from edgedyno.agent.outbox import Outbox
-    from edgedyno.agent.spool import Spool
-    from edgedyno.core.board import Capabilities
-    from edgedyno.core.manifest import Manifest
-    from edgedyno.core.run import Environment
+    from edgedyno.agent.journal import Entry
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """The daemon's parts, as its executions see them."""
 
     board: str
@@ -46,7 +47,7 @@ def folder_of(work_dir: Path, entry: Entry) -> Path:
 
 
 def silence_seconds(manifest: Manifest, at_least: float) -> float:
-    """Return how long a runner may say nothing: as long as measuring may take by the job's own words, at least."""
+    """Return how long a runner may say nothing: at least as long as the job lets it measure."""
     scenario = manifest.sweep.scenario
     soak = scenario.soak if not isinstance(scenario, str) else None
     soak_seconds = soak.minutes * 60.0 if soak else 0.0

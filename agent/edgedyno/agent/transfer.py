@@ -1,4 +1,4 @@
-"""Artifacts over HTTP: GET with Range, HEAD, PUT, on one kept connection. Where files belong is not known here."""
+"""Artifacts over HTTP: GET with Range, HEAD, PUT, on one kept connection. Knows no cache."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ class TransferStoppedError(EdgedynoError):
     code = "artifact.stopped"
 
 
-class _TlsConnection(http.client.HTTPConnection):
-    """HTTPS. http.client's own class is missing when ssl was not there at its import, see `link`."""
-
-    def connect(self) -> None:
-        import ssl
-
-        super().connect()
-        self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
-
-
 class Transfer:
     """A connection to one controller, for one thread."""
 
@@ -49,7 +39,7 @@ class Transfer:
         # The controller tells its URL with or without the API's prefix.
         self._base = parts.path.rstrip("/").removesuffix("/api/v1") + PREFIX
         self._where = f"{parts.scheme}://{parts.netloc}"
-        kind = _TlsConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self._connection = kind(parts.hostname, port, timeout=TIMEOUT_SECONDS)
         self._stop = stop
@@ -61,8 +51,8 @@ class Transfer:
     def get(self, ref: ArtifactRef, part: Path) -> None:
         """Fetch the rest of an artifact into `part`; what is there already is kept and continued.
 
-        Raises RetryableError when the controller is out of reach or breaks off, RunError when it has no such file or
-        another one than was promised. The hash is checked over the whole file.
+        Raises RetryableError when the controller is out of reach or breaks off, RunError when it has no
+        such file or another one than was promised. The hash is checked over the whole file.
         """
         have = part.stat().st_size if part.exists() else 0
         if have > ref.size_bytes:
@@ -144,7 +134,7 @@ class Transfer:
         response.read()
 
     def _request(self, method: str, sha256: str, **options: object) -> http.client.HTTPResponse:
-        """Send a request; once more on a new connection, because the other side may have closed an idle one."""
+        """Send a request; twice if need be, because the other side may have closed an idle connection."""
         for last in (False, True):
             reused = self._connection.sock is not None
             try:

@@ -63,7 +63,7 @@ class Inbox:
         return taken
 
     async def _linger(self, limit: int, linger_seconds: float) -> None:
-        step = linger_seconds / 10
+        step = linger_seconds / 25
         deadline = self._loop.time() + linger_seconds
         while len(self._items) < limit and self._loop.time() < deadline:
             before = len(self._items)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from edgedyno.core.errors import RunError
-from edgedyno.core.job import JobSpec
+from edgedyno.core.job import JobSpec, Precision
 from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 from edgedyno.core.result import Result
 
@@ -34,7 +34,7 @@ class Laboratory(Protocol):
     """What the service asks of the lab; every call may raise EdgedynoError."""
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[str], *, reduce_range: bool
+        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Build a job's variants."""
 
@@ -59,7 +59,7 @@ class Build(Task, frozen=True):
     """Build a job's variants."""
 
     resolved: ResolvedJob
-    precisions: list[str]
+    precisions: list[Precision]
     reduce_range: bool
 
 
@@ -90,7 +90,7 @@ AnyTask = Build | Score | Judge | Report
 class Answer(Struct, frozen=True):
     """A child's answer: a value, or why there is none."""
 
-    value: Raw | None = None
+    value: Raw = Raw(b"null")  # an optional Raw is not one to msgspec
     failure: Failure | None = None
 
 
@@ -105,7 +105,7 @@ class ChildLaboratory:
         self._evaluator = _Child("evaluate", store_dir)
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[str], *, reduce_range: bool
+        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Build a job's variants; when the caller gives up, the child ends."""
         return await self._builder.ask(Build(resolved, precisions, reduce_range), list[Variant])
@@ -155,7 +155,7 @@ class _Child:
         answer = _answer.decode(line)
         if answer.failure is not None:
             raise RunError(answer.failure.text, code=answer.failure.code)
-        return msgspec.json.decode(answer.value or b"null", type=kind)
+        return msgspec.json.decode(answer.value, type=kind)
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

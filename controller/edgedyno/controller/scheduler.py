@@ -70,6 +70,11 @@ class Scheduler:
         """Builds done by this process since it started."""
         self.build_seconds = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether builds or scores are under way."""
+        return bool(self._builds) or (self._scoring is not None and not self._scoring.done())
+
     def wake(self) -> None:
         """Have the scheduler look now."""
         self._wake.set()
@@ -86,7 +91,7 @@ class Scheduler:
                 except asyncio.TimeoutError:  # another class before Python 3.11
                     continue
         finally:
-            await self._stop()
+            await self.close()
 
     async def _tick_safely(self) -> None:
         self._wake.clear()
@@ -95,7 +100,8 @@ class Scheduler:
         except DBAPIError:
             log.exception("the database failed; tried again at the next tick")
 
-    async def _stop(self) -> None:
+    async def close(self) -> None:
+        """End builds and scoring, which begin anew elsewhere, and give up the lead."""
         tasks = [*self._builds.values(), *([self._scoring] if self._scoring else [])]
         for task in tasks:
             task.cancel()

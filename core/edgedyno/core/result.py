@@ -108,6 +108,8 @@ class Result(Struct, frozen=True, kw_only=True):
     runtime_version: str | None
     precision: str
     effective_precision: str | None = None
+    """What really ran, by the runtime's own account: fp32, fp16, int8 or mixed."""
+    effective_precision_detail: str | None = None
     effective_precision_reason: str | None = None
     threads: int
     cores: str

@@ -1,7 +1,7 @@
 """Stands in for the runner: gives results as a script says, and misbehaves where it says so.
 
-Started as a process, like the real one: the last argument is the request's path. The script is the JSON file that
-EDGEDYNO_SCRIPT names; it is read anew at every start.
+Started as a process, like the real one: the last argument is the request's path. The script is the JSON file
+that EDGEDYNO_SCRIPT names; it is read anew at every start.
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ import hashlib
 import itertools
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgedyno.core import topics
-from edgedyno.core.manifest import Manifest
 from edgedyno.core.messages import (
     TERMINAL_STATES,
     Ack,
@@ -32,6 +32,9 @@ from edgedyno.core.messages import (
     decode,
     encode,
 )
+
+if TYPE_CHECKING:
+    from edgedyno.core.manifest import Manifest
 
 
 class Standin:
@@ -58,9 +61,10 @@ class Standin:
         self.stale_updates = 0
         self._numbers = itertools.count(1)
         self.artifacts = ArtifactServer()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
+        self._client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(6, 1, 1)  # type: ignore[attr-defined]
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(host, port)
         self._client.loop_start()
@@ -145,12 +149,13 @@ class Standin:
         _, leaf = topics.parse(message.topic) or ("", "")
         with self.lock:
             self.leaves.append(leaf)
-            if leaf == "state" and message.payload:
-                self.states.append(decode(message.payload, State))
+            payload = bytes(message.payload)
+            if leaf == "state" and payload:
+                self.states.append(decode(payload, State))
             elif leaf == "result":
-                self._take_result(decode(message.payload, ResultMessage))
+                self._take_result(decode(payload, ResultMessage))
             elif leaf.startswith("req/"):
-                self._take_request(leaf.removeprefix("req/"), message.payload)
+                self._take_request(leaf.removeprefix("req/"), payload)
 
     def _take_result(self, message: ResultMessage) -> None:
         self.results.append(message)

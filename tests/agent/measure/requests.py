@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent.environments import probe_all
@@ -19,6 +18,8 @@ from edgedyno.core.run import Ended, Event, Finished, Progressed, RunRequest
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from edgedyno.core.result import Result

@@ -44,7 +44,7 @@ class Burner:
         self._thread.join()
 
     def _run(self) -> None:
-        joules, last = 1000.0, time.monotonic()
+        joules, last = int(self._file.read_text()) / 1e6, time.monotonic()
         while not self._end.wait(0.005):
             now = time.monotonic()
             joules, last = joules + self.watts * (now - last), now

@@ -87,7 +87,7 @@ def test_protocol_runs_in_every_interpreter(python: str, tmp_path: Path) -> None
 
 def test_opt_outs_are_set_before_the_runtime_is_loaded(worker: WorkerProcess, tmp_path: Path) -> None:
     loaded(worker, tmp_path, {})
-    seen = json.loads(worker.ask("precision", 20)["effective_precision"])
+    seen = json.loads(worker.ask("precision", 20)["detail"])
     assert seen == {name: OPT_OUTS[name] for name in seen}
 
 
@@ -204,7 +204,7 @@ def test_parse_cpu_list(text: str, cpus: set[int]) -> None:
 def test_worker_and_runtimes_run_on_python_3_8() -> None:
     folders = [str(ROOT / "agent/edgedyno/agent" / name) for name in ("worker", "runtimes")]
     done = subprocess.run(
-        [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", *folders],
+        [str(Path(sys.executable).with_name("vermin")), "-t=3.8-", "--no-tips", *folders],
         check=False,
         capture_output=True,
         text=True,

@@ -118,10 +118,12 @@ def test_flips_with_the_threads_are_named() -> None:
 
 
 def test_a_precision_that_did_not_run_as_such_is_named_once() -> None:
-    ran = {"effective_precision": "fp32", "effective_precision_reason": "12 Cast nodes"}
+    ran = {"effective_precision": "fp32", "effective_precision_detail": "fp16 stored, 12 Cast nodes"}
     trials = [Trial("fp16", threads, 0.02, 0.242, (0.0, 0.0, 0.0), more=ran) for threads in (1, 2)]
     notes = verdict_of(SWEEP[0], *trials).notes
-    told = "FP16 ran as fp32 on onnxruntime 1.22.0 (12 Cast nodes): no gain to expect from it here."
+    told = (
+        "FP16 ran as fp32 on onnxruntime 1.22.0 (fp16 stored, 12 Cast nodes): no gain to expect from it here."
+    )
     assert notes.count(told) == 1
 
 

@@ -54,3 +54,10 @@ def test_with_too_few_blocks_a_difference_below_what_drift_does_is_not_concluded
     )
     (comparison,) = verdict.comparisons
     assert comparison.conclusion == "cannot tell yet"
+
+
+def test_what_may_still_be_as_fast_is_named_in_the_headline() -> None:
+    verdict = judged(
+        Trial("fp32", 1, 0.0112, 0.240, NO_DROP), Trial("int8", 1, 0.0100, 0.240, NO_DROP), blocks=7
+    )
+    assert verdict.headline.endswith("Not yet told apart from it in speed: FP32 · 1 thread.")

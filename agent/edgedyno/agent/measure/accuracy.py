@@ -96,7 +96,8 @@ class _Runner:
             return
         try:
             self._worker.bind(tensor)
-            self.log.effective_precision = self._worker.effective_precision()
+            precision, detail = self._worker.effective_precision()
+            self.log.effective_precision, self.log.effective_precision_detail = precision, detail
         except TrialError as error:
             self.log.effective_precision_reason = f"{error.failure.code}: {error.failure.text}"
             _log.warning("effective precision of %s on %s: %s", self.key, self.cell.runtime, error)

@@ -6,6 +6,7 @@ Pure: readings and a window in, figures out. Not responsible for reading a senso
 from __future__ import annotations
 
 import math
+import statistics
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,9 @@ MIN_UPDATES = 30  # METHOD 4.2
 IDLE_DRIFT_BOUND = 0.05  # METHOD 4.3: of the difference between running and idle.
 # A source that was silent for longer than this part of the window has not seen the window.
 MAX_GAP_RATIO = 0.1
+# Where readings are few, three times their usual distance is no silence, up to a quarter of the window.
+USUAL_GAPS = 3
+MAX_LONG_GAP_RATIO = 0.25
 MIN_IDLE_UPDATES = 3
 
 
@@ -107,8 +111,8 @@ def mean_power(
 ) -> Power | Unmetered:
     """Return the mean power over a window, on the sensor's own time stamps."""
     inside = [each for each in readings if window.start_seconds <= each.at_seconds <= window.stop_seconds]
-    gap = _longest_silence(inside, window)
-    if gap > max(MAX_GAP_RATIO * window.seconds, 3 * (found.period_seconds or 0.0)):
+    gap, allowed = _silence(found, inside, window)
+    if gap > allowed:
         return Unmetered(f"{spec.source} gave no reading for {gap:.1f} s of {window.seconds:.1f} s")
     if spec.kind == "counter":
         return _counter_power(spec, found, inside)
@@ -116,9 +120,13 @@ def mean_power(
     return _sampled_power(found, updates) if updates else Unmetered(f"{spec.source} gave no reading")
 
 
-def _longest_silence(inside: Sequence[Reading], window: Window) -> float:
+def _silence(found: Available, inside: Sequence[Reading], window: Window) -> tuple[float, float]:
+    """Return the longest time without a reading, and how long it may be: by the usual gap, within bounds."""
     stamps = [window.start_seconds, *(each.at_seconds for each in inside), window.stop_seconds]
-    return max(later - earlier for earlier, later in pairwise(stamps))
+    gaps = [later - earlier for earlier, later in pairwise(stamps)]
+    usual = min(USUAL_GAPS * statistics.median(gaps), MAX_LONG_GAP_RATIO * window.seconds)
+    allowed = max(MAX_GAP_RATIO * window.seconds, usual, USUAL_GAPS * (found.period_seconds or 0.0))
+    return max(gaps), allowed
 
 
 def distinct_updates(readings: Sequence[Reading]) -> list[Reading]:

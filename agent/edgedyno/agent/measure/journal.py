@@ -62,6 +62,7 @@ class PassLog(Struct):
     reason: str | None = None
     """Why there are no predictions."""
     effective_precision: str | None = None
+    effective_precision_detail: str | None = None
     effective_precision_reason: str | None = None
 
 

@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     from edgedyno.agent.sensors.base import Reading
 
 WINDOW_MARGIN = 1.2  # above the sensor's shortest window, for an inference time that was guessed too long
-IDLE_LEAST_SECONDS = 1.0
+# Counters are read ten times a second, and a gap of more than a tenth of a window is refused.
+WINDOW_LEAST_SECONDS = 2.0
+IDLE_LEAST_SECONDS = 2.0
 IDLE_MOST_SECONDS = 15.0
 BUDGET_SHARE = 0.5  # of the time left for measuring; latency decides more often than energy
+
+
+def window_seconds(meter: Meter) -> float:
+    """Return how long one trial is metered."""
+    return max(WINDOW_LEAST_SECONDS, meter.min_window_seconds) * WINDOW_MARGIN
 
 
 def idle_seconds(meter: Meter) -> float:
@@ -34,7 +41,7 @@ def idle_seconds(meter: Meter) -> float:
 def needed_seconds(meter: Meter, trials: int) -> float:
     """Return how long metering takes for so many trials."""
     idle = idle_seconds(meter)
-    return idle + trials * (meter.min_window_seconds * WINDOW_MARGIN + idle)
+    return idle + trials * (window_seconds(meter) + idle)
 
 
 def meter_all(
@@ -48,7 +55,7 @@ def meter_all(
         if stop.is_set():
             return
         left = deadline - time.monotonic()
-        if left < meter.min_window_seconds * WINDOW_MARGIN:
+        if left < window_seconds(meter):
             contender.log.power_reason = (
                 f"{left:.0f} s were left of the time to measure, "
                 f"{meter.sensor.spec.source} needs {meter.min_window_seconds:g} s for each trial"
@@ -62,7 +69,7 @@ def _meter_one(contender: Contender, meter: Meter, idle_before: Sequence[Reading
     worker, log = contender.worker, contender.log
     if worker is None:
         return list(idle_before)
-    wanted = max(1.0, meter.min_window_seconds) * WINDOW_MARGIN
+    wanted = window_seconds(meter)
     count = max(1, round(wanted / max(contender.median_seconds, 1e-6)))
     meter.start(avoid_cpus=contender.cell.cpus)
     try:

@@ -120,6 +120,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
         "effective_precision": accuracy.effective_precision,
+        "effective_precision_detail": accuracy.effective_precision_detail,
         "effective_precision_reason": accuracy.effective_precision_reason,
         "latency_seconds": latency,
         "latency_seconds_reason": None if latency else "time was up before the first burst",

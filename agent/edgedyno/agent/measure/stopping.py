@@ -107,6 +107,6 @@ def remaining_seconds(
 ) -> float | None:
     """Guess when all are settled, as intervals shrink with the root of time; None while nothing is known."""
     worst = max((now.precision() for now in estimates), default=math.inf)
-    if not math.isfinite(worst):
+    if not math.isfinite(worst) or precision <= 0:
         return None
     return gone_seconds * max(0.0, (worst / precision) ** 2 - 1)

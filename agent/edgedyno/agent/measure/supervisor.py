@@ -161,9 +161,10 @@ class Worker:
         answer = self._ask("infer", self._deadlines.first, path=str(tensor), folder=str(folder), name=name)
         return list(answer["outputs"])
 
-    def effective_precision(self) -> str:
-        """Return what really ran, in the runtime's own account, on what was bound last."""
-        return str(self._ask("precision", self._deadlines.precision)["effective_precision"])
+    def effective_precision(self) -> tuple[str, str]:
+        """Return what really ran on what was bound last, in the runtime's own account: a word, and its detail."""
+        answer = self._ask("precision", self._deadlines.precision)
+        return str(answer["effective_precision"]), str(answer["detail"])
 
     def check(self) -> tuple[int, int, int]:
         """Return the peak of resident bytes, the number of threads, and how many may leave the core set."""

@@ -73,8 +73,8 @@ class _Snapshot(NamedTuple):
 class Watch:
     """Watches `cpus` over one window after another; what is seen in earlier windows sharpens the judgement.
 
-    Several worker processes may run in a window: give all their ids to `start` and `stop`. Ids that were given
-    before are remembered. Children of this process count as workers, and its own CPU time is not foreign.
+    Several worker processes may run in a window: give all their ids to `start` and `stop`. Ids that were
+    given before are remembered. Children of this process count as workers; its own CPU time is not foreign.
     """
 
     def __init__(self, root: Path = Path("/"), *, cpus: Sequence[int], agent_version: str = "") -> None:

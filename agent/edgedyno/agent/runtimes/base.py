@@ -65,8 +65,8 @@ class Runtime(Protocol):
     def invoke(self) -> None:
         """Run the variant once on what is bound: this call alone is timed."""
 
-    def effective_precision(self) -> str:
-        """Tell what really ran, from the runtime's own profile on what is bound."""
+    def effective_precision(self) -> Tuple[str, str]:
+        """Tell what really ran, in a word and in detail, from the runtime's own profile on what is bound."""
 
     def close(self) -> None:
         """Free the loaded variant."""

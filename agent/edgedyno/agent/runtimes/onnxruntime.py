@@ -5,7 +5,7 @@ import contextlib
 import glob
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 from edgedyno.agent.runtimes.onnxruntime_profile import describe
@@ -40,6 +40,7 @@ _FAILURES = (
     ("not_implemented", "model.operator"),
     ("could not find an implementation", "model.operator"),
     ("is not a registered function/op", "model.operator"),
+    ("no op registered for", "model.operator"),
     ("bad_alloc", "worker.memory"),
     ("failed to allocate memory", "worker.memory"),
 )
@@ -134,7 +135,7 @@ class OnnxRuntime:
         """Run once."""
         self._session.run_with_iobinding(self._binding)
 
-    def effective_precision(self) -> str:
+    def effective_precision(self) -> Tuple[str, str]:
         """Profile a short session of its own on the bound inputs, and read which kernels ran."""
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")

@@ -1,6 +1,6 @@
 """What really ran, from ONNX Runtime's own profile: kernels, their arithmetic, their share of time."""
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 # Kernels that only convert: they are the price of a precision, not work in it.
 _CONVERSIONS = frozenset(
@@ -11,8 +11,8 @@ _MOSTLY = 0.5
 _HARDLY = 0.02
 
 
-def describe(events: List[Dict[str, Any]]) -> str:
-    """Put a profile into words, such as `fp32` or `int8 (84 % of kernel time; 16 % converting ...)`."""
+def describe(events: List[Dict[str, Any]]) -> Tuple[str, str]:
+    """Put a profile into a word and its detail: `int8` and `84 % of kernel time; 16 % converting ...`."""
     kernels = [event for event in events if _is_kernel(event)]
     shares = {"int8": 0.0, "fp16": 0.0, "fp32": 0.0, "converting": 0.0}
     half_casts = set()
@@ -24,7 +24,7 @@ def describe(events: List[Dict[str, Any]]) -> str:
             half_casts.add(event["name"])
     total = sum(shares.values())
     if not total:
-        return "unknown (the profile holds no kernel)"
+        return "unknown", "the profile holds no kernel"
     shares = {name: share / total for name, share in shares.items()}
     return _words(shares, len(half_casts))
 
@@ -50,16 +50,14 @@ def _types(args: Dict[str, Any], side: str) -> List[str]:
     return [name for entry in args.get(side + "_type_shape", []) for name in entry]
 
 
-def _words(shares: Dict[str, float], half_casts: int) -> str:
+def _words(shares: Dict[str, float], half_casts: int) -> Tuple[str, str]:
     working = {name: shares[name] for name in ("int8", "fp16", "fp32")}
     work = sum(working.values()) or 1.0
     main = max(working, key=lambda name: working[name])
     label = main if working[main] / work > _MOSTLY else "mixed"
     if label == "fp32" and half_casts:
-        return "fp32 (fp16 stored, %d Cast nodes take %.0f %% of kernel time)" % (
-            half_casts,
-            shares["converting"] * 100,
-        )
+        took = shares["converting"] * 100
+        return label, "fp16 stored, %d Cast nodes take %.0f %% of kernel time" % (half_casts, took)
     others = {"float": "fp32", "half": "fp16", "integer": "int8"}
     parts = ["%.0f %% of kernel time" % (shares[main] * 100)]
     if shares["converting"] > _HARDLY:
@@ -69,4 +67,4 @@ def _words(shares: Dict[str, float], half_casts: int) -> str:
         for word, name in others.items()
         if name != main and shares[name] > _HARDLY
     ]
-    return label if label == "fp32" and len(parts) == 1 else "%s (%s)" % (label, "; ".join(parts))
+    return label, "; ".join(parts)

@@ -147,7 +147,8 @@ class Worker:
 
     def precision(self) -> Answer:
         """Ask what really ran."""
-        return {"effective_precision": self._runtime.effective_precision()}
+        precision, detail = self._runtime.effective_precision()
+        return {"effective_precision": precision, "detail": detail}
 
     def check(self) -> Answer:
         """Tell whether every thread keeps to the cores, and the peak of memory."""

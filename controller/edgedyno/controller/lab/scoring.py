@@ -149,11 +149,12 @@ def _scoring_of(resolved: ResolvedJob, read: Callable[[str], bytes]) -> _Scoring
 
 
 def _without(result: Result, reason: str) -> Result:
-    """Return the result without accuracy; a reason that the board gave stays."""
+    """Return the result without accuracy; where the board made no predictions, its own reason stays."""
+    said = result.accuracy_reason if result.predictions_sha256 is None else None
     return msgspec.structs.replace(
         result,
         accuracy=None,
-        accuracy_reason=result.accuracy_reason or reason,
+        accuracy_reason=said or reason,
         accuracy_drop=None,
         accuracy_drop_reason=result.accuracy_drop_reason or "there is no accuracy",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,19 @@ def _describe(section: Section, *, read: Callable[[str], bytes], texts: Texts, k
         "job": section.resolved.spec,
         "boards": boards,
         "trials": len(trials),
-        "started": min((result.started_at for result in trials), default=None),
+        "started": _minute(min((result.started_at for result in trials), default="")),
         "requirements": _requirements(section.resolved),
         "reproduction": describe_reproduction(section.resolved, trials),
     }
+
+
+def _minute(started_at: str) -> str:
+    """Write a UTC time to the minute; what is no ISO time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(started_at.replace("Z", "+00:00"))
+    except ValueError:
+        return started_at
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _of(verdict: Verdict, results: list[Result]) -> list[Result]:

@@ -64,7 +64,7 @@ def job_yaml(spec: JobSpec) -> str:
     measure = document.get("measure", {})
     if "precision" in measure:
         measure["precision"] = _with_unit(measure["precision"], f"{measure['precision'] * 100:g}%")
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=88)
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=88, default_flow_style=None)
 
 
 def _with_unit(number: float, text: str) -> float | str:

@@ -52,7 +52,7 @@ class Texts:
         "Steady-state inferences only; a narrow hill is a steady trial. The tick marks p95 where enough "
         "samples support it."
     )
-    spread_outside: str = "beyond the plot"
+    spread_outside: str = "beyond"
     scatter_title: str = "Latency against accuracy"
     scatter_note: str = (
         "Up and to the left is better. Numbers are threads, bars 95 % intervals; hollow marks are not shown "
@@ -65,6 +65,7 @@ class Texts:
         "count. All intervals hold together; a hollow mark was not measured side by side."
     )
     ratios_none: str = "There are no two precisions to compare."
+    best: str = "best"
     faster: str = "faster than FP32"
     slower: str = "slower than FP32"
     drift_title: str = "Did the board drift while it measured?"

@@ -22,11 +22,12 @@ def headline(
     if_shown: str | None,
     nearest: str | None,
     require: Require,
+    margin: float,
 ) -> str:
     """Say what to deploy, or why that cannot be said, or what comes nearest."""
     by_trial = {choice.trial: choice for choice in choices}
     if choices[0].status == "recommended":
-        return _recommended(choices, preferred_for, require)
+        return _recommended(choices, preferred_for, require) + _not_told_apart(choices, margin)
     if if_shown is not None:
         choice = by_trial[if_shown]
         return (
@@ -85,6 +86,16 @@ def _recommended(choices: list[Choice], preferred_for: str | None, require: Requ
     return f"Use {describe(first)}: {claim}."
 
 
+def _not_told_apart(choices: list[Choice], margin: float) -> str:
+    """Name what may turn out to be as fast as the recommended one."""
+    labels = [
+        choice.label
+        for choice in choices
+        if choice.status == "acceptable" and conclude(choice.ratio, margin) == "cannot tell yet"
+    ]
+    return f" Not yet told apart from it in speed: {', '.join(labels)}." if labels else ""
+
+
 def _what_holds(choice: Choice) -> str:
     names = [item.requirement for item in choice.judgements if item.outcome == "undecided"]
     verb = "hold" if len(names) > 1 else "holds"
@@ -101,6 +112,6 @@ def _nothing(choices: list[Choice]) -> str:
     parts = [f"{counts[name]} {word}" for name, word in TRIALS_OUT.items() if name in counts]
     undecided = counts["undecided"]
     parts += [f"{undecided} without a latency"] if undecided else []
-    reasons = Counter(reason for choice in choices for reason in choice.reasons)
+    reasons = Counter("; ".join(choice.reasons) for choice in choices)
     most = reasons.most_common(1)[0][0] if reasons else "no reason was given"
     return f"Cannot tell: no trial gave a result that counts ({', '.join(parts)}). Most often: {most}."

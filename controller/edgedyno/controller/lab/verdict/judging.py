@@ -66,7 +66,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
         board=first.board,
         model=first.model,
         answer=_answer(candidates),
-        headline=headlines.headline(choices, ranking.preferred_for, if_shown, nearest, spec.require),
+        headline=headlines.headline(choices, ranking.preferred_for, if_shown, nearest, spec.require, margin),
         recommended=[recommended.trial] if recommended else [],
         as_fast=[result.trial for result in ranking.as_fast],
         if_shown=if_shown,

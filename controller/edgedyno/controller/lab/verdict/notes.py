@@ -22,9 +22,9 @@ def effective_precision_notes(results: list[Result]) -> list[str]:
     notes = []
     for result in results:
         ran = result.effective_precision
-        if result.status != "ok" or ran is None or ran == result.precision:
+        if result.status != "ok" or ran in {None, result.precision}:
             continue
-        why = f" ({result.effective_precision_reason})" if result.effective_precision_reason else ""
+        why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
         note = f"{result.precision.upper()} ran as {ran} on {runtime_name(result)}{why}"
         notes.append(f"{note}: no gain to expect from it here." if ran == "fp32" else f"{note}.")
     return list(dict.fromkeys(notes))
@@ -85,7 +85,10 @@ def describe_confidence(results: list[Result], *, level: float, margin: float) -
     parts = [together, f"differences below {share} count as none"]
     if open_ones:
         parts.append(f"{open_ones} of {len(measured)} medians did not reach ±{share} in the time given")
-    gaps = list(dict.fromkeys(gap for result in measured for gap in result.validity.not_checkable))
+    # Such as `clock: no cpufreq`: the check's name is enough here, the report tells the rest.
+    gaps = dict.fromkeys(
+        gap.partition(":")[0] for result in measured for gap in result.validity.not_checkable
+    )
     if gaps:
         parts.append(f"not checkable on this board: {', '.join(gaps)}")
     return "; ".join(parts) + "."

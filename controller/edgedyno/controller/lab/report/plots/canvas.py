@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 460
+WIDTH = 400
 FONT_SIZE = 11.0
 SMALL = 10.0
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict import Choice
     from edgedyno.core.result import Samples
 
-WIDTH, HEIGHT = 230.0, 104.0
+WIDTH, HEIGHT = 190.0, 100.0
 MAX_POINTS = 120
-LEAST_RANGE, MOST_RANGE = 0.05, 0.60
+LEAST_RANGE, MOST_RANGE = 0.05, 1.5
 
 
 class Drift(NamedTuple):
@@ -77,7 +77,7 @@ def _series(choice: Choice, samples: Samples | None) -> _Series | None:
 
 def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, key: str) -> Markup:
     start, end = span
-    drawing = Drawing(HEIGHT, width=WIDTH, left=38, right=14, top=8, bottom=22)
+    drawing = Drawing(HEIGHT, width=WIDTH, left=38, right=12, top=8, bottom=22)
     axes = drawing.axes
     axes.grid(visible=False)
     axes.axhline(0, color=COLOUR["grid"], linewidth=0.8)
@@ -92,15 +92,15 @@ def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, k
     step = _nice(reach)
     axes.set_yticks([-step * 100, 0, step * 100])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.0f} %" if value else "0")
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} s")
-    axes.tick_params(labelsize=9)
+    axes.tick_params(labelsize=9.5)
     widest = float(np.max(np.abs(one.deviations))) * 100
     return drawing.svg(key, f"{one.choice.label}: {texts.time_axis}", f"±{widest:.1f} % at most")
 
 
 def _nice(reach: float) -> float:
-    return max(step for step in (0.02, 0.04, 0.05, 0.1, 0.2, 0.4, 0.5) if step <= reach)
+    return max(step for step in (0.02, 0.04, 0.05, 0.1, 0.2, 0.4, 0.5, 1.0) if step <= reach)
 
 
 def _thin(

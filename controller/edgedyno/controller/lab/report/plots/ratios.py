@@ -54,10 +54,7 @@ def draw_ratios(comparisons: Sequence[Comparison], margin: float, texts: Texts, 
     if not rows:
         return None
     several = len({item.runtime for item in comparisons}) > 1
-    labels = [
-        (f"{item.precision.upper()} · {settings_in_words(item, runtime=several)}", _value(ratio))
-        for item, ratio in rows
-    ]
+    labels = [(_label(item, texts, runtime=several), _value(ratio)) for item, ratio in rows]
     drawing = draw_rows(labels)
     axes = drawing.axes
     axes.axvspan(1 / (1 + margin), 1 + margin, color=COLOUR["band"], linewidth=0)
@@ -88,6 +85,11 @@ def draw_ratios(comparisons: Sequence[Comparison], margin: float, texts: Texts, 
     axes.text(1, drop, f"{texts.slower} →", ha="right", **below)
     words = "; ".join(f"{label}: {value}" for label, value in labels)
     return drawing.svg(key, texts.ratios_title, words)
+
+
+def _label(item: Comparison, texts: Texts, *, runtime: bool) -> str:
+    where = settings_in_words(item, runtime=runtime).replace("best of each", texts.best)
+    return f"{item.precision.upper()} · {where}"
 
 
 def _value(ratio: RatioInterval) -> str:

@@ -1,0 +1,153 @@
+"""The sweep as cells; every cell that is not run says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgedyno.agent.measure.planner import Cell, plan
+from edgedyno.core.board import RuntimeInfo
+from edgedyno.core.job import FixedRate, Measure, Scenario, Soak, Sweep, Throughput
+from edgedyno.core.manifest import ArtifactRef, Failure, Manifest, Variant
+from tests.agent.measure.requests import MODEL, capabilities
+
+ORT = RuntimeInfo("onnxruntime", "1.31.1", available=True, formats=["onnx"])
+OLD_ORT = RuntimeInfo("onnxruntime", "1.19.2", available=True, formats=["onnx"], environment="old")
+LITERT = RuntimeInfo(
+    "litert", None, available=False, reason="cannot be imported: No module named 'ai_edge_litert'"
+)
+FP32 = Variant("fp32", "onnx", ArtifactRef("a" * 64, 10))
+INT8 = Variant("int8", "onnx", ArtifactRef("b" * 64, 5))
+
+
+def cells(
+    *variants: Variant, runtimes: list[RuntimeInfo] | None = None, cpus: int = 4, **sweep: Any
+) -> tuple[list[Cell], list[Cell]]:
+    sweep.setdefault("precisions", list(dict.fromkeys(variant.precision for variant in variants)))
+    manifest = Manifest("j", "j.b", MODEL, list(variants), Sweep(**sweep), Measure())
+    found = plan(manifest, capabilities(*([ORT] if runtimes is None else runtimes), cpus=cpus))
+    return found.trials, found.skipped
+
+
+def reason(cell: Cell) -> str:
+    assert cell.failure is not None
+    return cell.failure.text
+
+
+def test_threads_are_clipped_to_the_core_set_and_duplicates_dropped() -> None:
+    trials, skipped = cells(FP32, threads=[1, 2, 4, "all"], cores=["all", "little"])
+    assert [(cell.cores, cell.threads, cell.cpus) for cell in trials] == [
+        ("all", 1, [0, 1, 2, 3]),
+        ("all", 2, [0, 1, 2, 3]),
+        ("all", 4, [0, 1, 2, 3]),
+        ("little", 1, [0, 1]),
+        ("little", 2, [0, 1]),
+    ]
+    assert skipped == []
+
+
+def test_more_threads_than_the_board_has_are_skipped() -> None:
+    trials, skipped = cells(FP32, threads=[1, 64], cpus=2)
+    assert [cell.threads for cell in trials] == [1]
+    assert reason(skipped[0]) == "64 threads asked, the core set 'all' has 2 CPUs"
+
+
+def test_core_sets_by_number() -> None:
+    trials, skipped = cells(FP32, threads=["all"], cores=["0-1,3", "2-9"])
+    assert [(cell.threads, cell.cpus) for cell in trials] == [(3, [0, 1, 3])]
+    assert reason(skipped[0]) == "core set '2-9' names CPU 4, this board has 0, 1, 2, 3"
+
+
+def test_unknown_core_set_names_the_nearest() -> None:
+    _, skipped = cells(FP32, threads=[1], cores=["bigg"])
+    assert reason(skipped[0]) == (
+        "found no core set 'bigg', expected one of all, big, little, or CPUs such as '0-3'; "
+        "did you mean 'big'?"
+    )
+
+
+def test_runtime_that_is_not_there() -> None:
+    _, skipped = cells(FP32, threads=[1], runtimes=[ORT, LITERT], cores=["all"])
+    assert skipped == []
+    found = plan(
+        Manifest("j", "e", MODEL, [FP32], Sweep(["litert", "onxruntime"], ["fp32"], [1]), Measure()),
+        capabilities(ORT, LITERT),
+    )
+    assert found.trials == []
+    assert [(cell.failure and cell.failure.code, reason(cell)) for cell in found.skipped] == [
+        (
+            "runtime.unavailable",
+            "litert in 'default': cannot be imported: No module named 'ai_edge_litert'",
+        ),
+        (
+            "runtime.unknown",
+            (
+                "found no runtime 'onxruntime' on this board, expected one of onnxruntime, litert; "
+                "did you mean 'onnxruntime'?"
+            ),
+        ),
+    ]
+
+
+def test_no_runtime_for_a_format_says_what_each_lacks() -> None:
+    _, skipped = cells(FP32, threads=[1], runtimes=[LITERT])
+    assert reason(skipped[0]) == (
+        "no runtime on this board can run 'onnx' "
+        "(litert: cannot be imported: No module named 'ai_edge_litert')"
+    )
+
+
+def test_asked_runtime_cannot_load_the_format() -> None:
+    manifest = Manifest(
+        "j",
+        "e",
+        MODEL,
+        [Variant("fp32", "ncnn", ArtifactRef("c" * 64, 1))],
+        Sweep(["onnxruntime"], ["fp32"], [1]),
+        Measure(),
+    )
+    (cell,) = plan(manifest, capabilities(ORT)).skipped
+    assert reason(cell) == "onnxruntime 1.31.1 loads onnx; found a variant of format 'ncnn'"
+
+
+def test_two_versions_of_one_runtime_are_two_runtimes() -> None:
+    trials, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT])
+    assert [(cell.runtime_version, cell.environment) for cell in trials] == [
+        ("1.31.1", "default"),
+        ("1.19.2", "old"),
+    ]
+    assert len({cell.trial for cell in trials}) == 2
+
+
+def test_variant_that_failed_or_is_missing() -> None:
+    failed = Variant("int8", "onnx", failure=Failure("quantize.failed", "no calibration images"))
+    trials, skipped = cells(FP32, failed, threads=[1], precisions=["fp32", "int8", "fp16"])
+    assert [cell.variant.precision for cell in trials] == ["fp32"]
+    assert [(cell.variant.precision, reason(cell)) for cell in skipped] == [
+        ("int8", "no calibration images"),
+        ("fp16", "the manifest holds no fp16 variant of fastestdet"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name"),
+    [
+        (Scenario(fixed_rate=FixedRate(30.0)), "fixed-rate 30 fps"),
+        (Scenario(throughput=Throughput(4)), "throughput 4 streams"),
+        (Scenario(soak=Soak(30.0)), "soak 30 min"),
+    ],
+)
+def test_other_scenarios_are_skipped_as_unsupported(scenario: Scenario, name: str) -> None:
+    trials, (cell,) = cells(FP32, threads=[1], scenario=scenario)
+    assert trials == []
+    assert cell.scenario == name
+    assert cell.failure == Failure("unsupported", f"scenario {name!r}: not measured yet")
+
+
+def test_trial_ids_are_stable_and_distinct() -> None:
+    first, _ = cells(FP32, INT8, threads=[1, 2], batch=[1, 4])
+    second, _ = cells(INT8, FP32, threads=[2, 1], batch=[4, 1])
+    assert len({cell.trial for cell in first}) == 8
+    assert {cell.trial for cell in first} == {cell.trial for cell in second}
+    assert all(len(cell.trial) == 16 for cell in first)

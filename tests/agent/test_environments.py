@@ -1,0 +1,75 @@
+"""Runtimes are found by entry point, probed in their own interpreter, and never imported by the agent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from edgedyno.agent import environments
+from edgedyno.agent.environments import find_plugins, probe_all
+from edgedyno.core.run import Environment
+from tests.agent.measure.requests import install_scripted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_onnxruntime_runs_a_real_model() -> None:
+    (found,) = probe_all()
+    assert (found.name, found.environment, found.available, found.formats) == (
+        "onnxruntime",
+        "default",
+        True,
+        ["onnx"],
+    )
+    assert found.version
+    assert "CPUExecutionProvider" in found.details["providers"]
+
+
+def test_agent_stays_light() -> None:
+    code = (
+        "import sys; from edgedyno.agent.environments import probe_all; probe_all();"
+        "print([name for name in ('numpy', 'onnxruntime', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_interpreter_that_is_not_there_is_a_reason() -> None:
+    (found,) = probe_all([Environment("gone", "/nonexistent/python")])
+    assert not found.available
+    assert "cannot start /nonexistent/python" in (found.reason or "")
+
+
+def test_interpreter_without_the_runtime_is_a_reason() -> None:
+    (found,) = probe_all([Environment("bare", sys._base_executable)])  # type: ignore[attr-defined]
+    if found.available:
+        return
+    assert (found.reason or "").startswith("cannot be imported: ")
+
+
+def test_plugin_of_another_package_is_loaded_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_scripted(monkeypatch, tmp_path)
+    plugins = {plugin.name: plugin for plugin in find_plugins()}
+    assert plugins["scripted"].file == str(tmp_path / "scripted_runtime.py")
+    assert plugins["onnxruntime"].file is None
+    found = {info.name: info for info in probe_all()}
+    assert found["scripted"].formats == ["script"]
+    assert "scripted_runtime" not in sys.modules
+
+
+def test_broken_plugin_and_hung_import_are_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_scripted(monkeypatch, tmp_path)
+    (tmp_path / "scripted_runtime.py").write_text("import time\ntime.sleep(3600)\n")
+    monkeypatch.setattr(environments, "PROBE_SECONDS", 3.0)
+    found = {info.name: info for info in probe_all()}
+    assert found["scripted"].reason == "no answer to 'start' within 3 s: the worker was killed"
+    (tmp_path / "scripted_runtime.py").write_text("raise ImportError('no such driver')\n")
+    found = {info.name: info for info in probe_all()}
+    assert "no such driver" in (found["scripted"].reason or "")
+    assert found["onnxruntime"].available

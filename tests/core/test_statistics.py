@@ -1,0 +1,198 @@
+"""Intervals cover what they promise on series like real ones; shown by simulation with a fixed seed."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgedyno.core.result import Burst, Samples
+from edgedyno.core.statistics import (
+    alpha_of_look,
+    is_warm,
+    mean_error,
+    median_interval,
+    paired_ratio,
+    steady_groups,
+    student_quantile,
+    summarize,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Series = NDArray[np.float64]
+
+RUNS = 400
+# 95 % +- 2 points is the aim; 400 runs know a coverage to +-2.2 points (two standard errors), so the bounds
+# that a correct method passes are this wide.
+LOW, HIGH = 0.925, 0.985
+
+
+def autoregressive(rng: np.random.Generator, n: int, correlation: float) -> Series:
+    noise = rng.standard_normal(n + 100)
+    series = np.empty(n + 100)
+    series[0] = noise[0]
+    for index in range(1, n + 100):
+        series[index] = correlation * series[index - 1] + noise[index]
+    return series[100:]
+
+
+def two_clocks(rng: np.random.Generator, n: int) -> Series:
+    """Switch between two clock states; 70 % of the time in the fast one."""
+    stay = rng.random(n)
+    states = np.empty(n)
+    state = float(rng.random() > 0.7)
+    for index in range(n):
+        states[index] = state
+        leave = 0.12 if state == 0 else 0.28
+        if stay[index] < leave:
+            state = 1 - state
+    return states + 0.05 * rng.standard_normal(n)
+
+
+# The median of two_clocks: 0.7 * Phi(x / 0.05) = 0.5.
+TWO_CLOCKS_MEDIAN = 0.05 * 0.565949
+CASES: dict[str, tuple[Callable[[np.random.Generator, int], Series], float]] = {
+    "iid": (lambda rng, n: rng.standard_normal(n), 0.0),
+    "ar 0.5": (lambda rng, n: autoregressive(rng, n, 0.5), 0.0),
+    "ar 0.9": (lambda rng, n: autoregressive(rng, n, 0.9), 0.0),
+    "two clocks": (two_clocks, TWO_CLOCKS_MEDIAN),
+    "heavy tails": (lambda rng, n: np.exp(0.3 * rng.standard_t(2, n)), 1.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "n"), [*((case, 200) for case in CASES), ("ar 0.9", 600), ("two clocks", 600)]
+)
+def test_median_interval_covers(case: str, n: int) -> None:
+    make, truth = CASES[case]
+    rng = np.random.default_rng(7)
+    hits = 0
+    for _ in range(RUNS):
+        series = make(rng, n) + 10
+        interval = median_interval([[value] for value in series])
+        assert interval is not None
+        hits += interval.low <= truth + 10 <= interval.high
+    assert LOW <= hits / RUNS <= HIGH
+
+
+def test_median_interval_of_bursts_covers_under_drift() -> None:
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(RUNS):
+        drift = autoregressive(rng, 80, 0.7)
+        interval = median_interval([20 + level + rng.standard_normal(5) for level in drift])
+        assert interval is not None
+        hits += interval.low <= 20 <= interval.high
+    assert LOW <= hits / RUNS <= HIGH
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.7])
+def test_ratio_of_a_file_against_itself_covers_one(correlation: float) -> None:
+    """Shared drift cancels, what is left is correlated, and one burst in 20 is an outlier."""
+    rng = np.random.default_rng(9)
+    hits = 0
+    for _ in range(RUNS):
+        shared = 0.1 * autoregressive(rng, 60, 0.8)
+        both = [
+            np.exp(shared + 0.02 * autoregressive(rng, 60, correlation) + 0.3 * (rng.random(60) < 0.05))
+            for _ in range(2)
+        ]
+        ratio = paired_ratio(*[[[value] for value in series] for series in both])
+        hits += not ratio.excludes_one
+        assert ratio.half_width < 0.25
+    assert LOW <= hits / RUNS <= HIGH
+
+
+def test_ratio_finds_a_difference_of_two_percent_under_drift_of_twenty() -> None:
+    rng = np.random.default_rng(10)
+    shared = 0.2 * autoregressive(rng, 60, 0.8)
+    first, second = (np.exp(shared + 0.01 * rng.standard_normal(60)) for _ in range(2))
+    ratio = paired_ratio([[1.02 * value] for value in first], [[value] for value in second])
+    assert ratio.low > 1.0
+    assert ratio.low < 1.02 < ratio.high
+
+
+def test_ratio_refuses_too_few_blocks() -> None:
+    with pytest.raises(ValueError, match="found 7 and 7 blocks, expected the same number, 8 at least"):
+        paired_ratio([[1.0]] * 7, [[1.0]] * 7)
+
+
+def test_identical_samples_have_no_error() -> None:
+    assert mean_error(np.ones(50)).standard_error == 0.0
+    ratio = paired_ratio([[2.0]] * 10, [[1.0]] * 10)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((2, 2, 2))
+
+
+def test_median_interval_needs_eight_groups() -> None:
+    assert median_interval([[1.0, 2.0, 3.0]] * 7) is None
+
+
+# R: qt(p, df).
+@pytest.mark.parametrize(
+    ("probability", "degrees", "quantile"),
+    [
+        (0.975, 1, 12.7062),
+        (0.975, 2, 4.30265),
+        (0.975, 5, 2.57058),
+        (0.975, 30, 2.04227),
+        (0.995, 10, 3.16927),
+        (0.9999, 20, 4.53852),
+        (0.975, 1e6, 1.95997),
+    ],
+)
+def test_student_quantile(probability: float, degrees: float, quantile: float) -> None:
+    assert student_quantile(probability, degrees) == pytest.approx(quantile, rel=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "known"), [(63, []), (64, ["p90"]), (130, ["p90", "p95"]), (662, ["p90", "p95", "p99"])]
+)
+def test_tails_need_their_samples(n: int, known: list[str]) -> None:
+    summary = summarize([[float(index)] for index in range(n)])
+    assert summary is not None
+    assert [name for name in ("p90", "p95", "p99") if getattr(summary, name) is not None] == known
+    assert (summary.n, summary.min) == (n, 0.0)
+
+
+def test_nothing_has_no_summary() -> None:
+    assert summarize([]) is None
+    assert summarize([[], []]) is None
+
+
+def test_steady_groups_leave_out_switches_and_void_bursts() -> None:
+    bursts = [
+        Burst(0, 0.0, [9.0, 1.0, 2.0]),
+        Burst(1, 0.0, [9.0, 3.0], valid=False),
+        Burst(2, 0.0, [4.0], after_switch=0),
+    ]
+    samples = Samples("t", [], bursts)
+    assert steady_groups(samples) == [[1.0, 2.0], [4.0]]
+    assert steady_groups(samples, valid_only=False) == [[1.0, 2.0], [3.0], [4.0]]
+
+
+def test_looks_never_spend_more_than_there_is() -> None:
+    shares = [0.0, 0.1, 0.3, 0.35, 0.9, 1.2]
+    spent = sum(
+        6 * alpha_of_look(0.01, previous=previous, now=now, comparisons=6)
+        for previous, now in pairwise(shares)
+    )
+    assert spent == pytest.approx(0.01, rel=1e-6)
+    assert 0 < alpha_of_look(0.01, previous=0.5, now=0.5) < 1e-9
+
+
+def test_warm_up_goes_on_while_blocks_fall() -> None:
+    falling = [[10.0 * math.exp(-index) + 1] * 5 for index in range(3)]
+    assert not is_warm(falling)
+    assert is_warm([*falling, [1.0] * 5, [1.01] * 5, [0.99] * 5])
+
+
+def test_warm_up_has_a_floor_and_a_ceiling() -> None:
+    assert not is_warm([[1.0] * 5] * 2)
+    assert is_warm([[100.0 / (index + 1)] * 5 for index in range(60)])

@@ -1,0 +1,162 @@
+"""What users do wrong, through the whole of `edgedyno run`: a clear error or a failed trial, and the job goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROFILES = ROOT / "profiles" / "edgedyno" / "profiles"
+
+
+class Case:
+    """A folder with a small job, its model profile and data set, all of which a test may spoil."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.model = yaml.safe_load((PROFILES / "models" / "fastestdet.yaml").read_text())
+        source = (PROFILES / "models" / self.model["source"]).resolve()
+        self.onnx = folder / "model.onnx"
+        shutil.copy(source, self.onnx)
+        self.model |= {"source": "model.onnx"}
+        del self.model["sha256"]
+        samples = PROFILES / "samples" / "data" / "coco_ccby"
+        self.images = folder / "images"
+        self.images.mkdir()
+        for image in sorted((samples / "images").iterdir())[:3]:
+            shutil.copy(image, self.images)
+        self.dataset: dict[str, Any] = {"name": "few", "task": "detect", "images": "images"}
+        self.job: dict[str, Any] = {
+            "name": "case",
+            "model": "model.yaml",
+            "dataset": "dataset.yaml",
+            "sweep": {"precisions": ["fp32"], "threads": [1]},
+            "measure": {"precision": "50%", "max_seconds": 2},
+        }
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Write everything and run it."""
+        for name in ("model", "dataset", "job"):
+            (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(getattr(self, name)))
+        return subprocess.run(
+            [sys.executable, "-m", "edgedyno.cli.main", "run", "job.yaml", "--out", "out"],
+            cwd=self.folder, capture_output=True, text=True, timeout=250, check=False,
+        )  # fmt: skip
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what was written."""
+        return [json.loads(line) for line in (self.folder / "out" / "results.jsonl").read_text().splitlines()]
+
+    def refused(self, *words: str) -> None:
+        """Expect exit code 2, the words on stderr, and nothing written."""
+        done = self.run()
+        assert done.returncode == 2, done.stderr
+        for word in words:
+            assert word in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (self.folder / "out" / "results.jsonl").exists()
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """Make a job that is all right as it is."""
+    return Case(tmp_path)
+
+
+def test_an_empty_model_file_is_refused(case: Case) -> None:
+    case.onnx.write_bytes(b"")
+    case.refused("model.onnx", "0 bytes")
+
+
+def test_a_truncated_model_file_is_refused(case: Case) -> None:
+    case.onnx.write_bytes(case.onnx.read_bytes()[:5000])
+    case.refused("model.onnx")
+
+
+def test_a_file_that_is_not_onnx_is_refused(case: Case) -> None:
+    case.onnx.write_bytes(b"GIF89a" + bytes(1000))
+    case.refused("model.onnx", "ONNX")
+
+
+def test_a_wrong_sha256_is_refused(case: Case) -> None:
+    case.model["sha256"] = "0" * 64
+    case.refused("sha256", "0" * 12)
+
+
+def test_an_unknown_model_names_the_nearest(case: Case) -> None:
+    case.job["model"] = "fastestdat"
+    case.refused("'fastestdat'", "did you mean 'fastestdet'?")
+
+
+def test_an_opset_the_runtime_does_not_know_fails_its_trials_only(case: Case) -> None:
+    model = onnx.load(case.onnx)
+    model.opset_import[0].version = 99
+    onnx.save(model, case.onnx)
+    done = case.run()
+    assert done.returncode in (1, 2), done.stderr
+    assert "opset" in (done.stderr + done.stdout).lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_an_image_that_does_not_decode_is_counted_and_named(case: Case) -> None:
+    broken = min(case.images.iterdir())
+    broken.write_bytes(broken.read_bytes()[:200])
+    done = case.run()
+    assert (case.folder / "out" / "results.jsonl").exists(), done.stderr
+    (result,) = case.results()
+    assert result["status"] == "ok"
+    predictions = json.loads(
+        (case.folder / "out" / "predictions" / f"{result['predictions_sha256']}.json").read_text()
+    )
+    assert len(predictions["images"]) == 3
+    assert sum(bool(image.get("error")) for image in predictions["images"]) == 1
+
+
+def test_without_annotations_there_is_no_accuracy_and_it_says_so(case: Case) -> None:
+    case.run()
+    (result,) = case.results()
+    assert result["accuracy"] is None
+    assert "annotations" in result["accuracy_reason"]
+    assert result["latency_seconds"]["p50"] > 0
+
+
+def test_more_threads_than_the_board_has_are_skipped_with_the_reason(case: Case) -> None:
+    case.job["sweep"]["threads"] = [1, 4000]
+    case.run()
+    skipped = [result for result in case.results() if result["status"] == "skipped"]
+    assert len(skipped) == 1
+    assert "4000" in skipped[0]["failure"]["text"]
+
+
+def test_int8_without_calibration_images_fails_alone(case: Case) -> None:
+    case.job["sweep"]["precisions"] = ["fp32", "int8"]
+    case.run()
+    states = {result["precision"]: result for result in case.results()}
+    assert states["fp32"]["status"] == "ok"
+    assert states["int8"]["status"] in ("failed", "skipped")
+    assert "calibration" in states["int8"]["failure"]["text"]
+
+
+def test_an_unknown_runtime_is_skipped_with_the_nearest_name(case: Case) -> None:
+    case.job["sweep"]["runtimes"] = ["onnxruntme"]
+    done = case.run()
+    assert done.returncode == 1
+    assert "onnxruntime" in done.stdout
+
+
+def test_a_requirement_that_nothing_meets_exits_with_1(case: Case) -> None:
+    case.job["require"] = {"latency_p50": "1 ns"}
+    done = case.run()
+    assert done.returncode == 1
+    assert "NONE MEETS" in done.stdout or "CANNOT TELL" in done.stdout
