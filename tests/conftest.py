@@ -34,7 +34,8 @@ def wait_until(check: Callable[[], object], *, seconds: float = 20.0, what: str 
         time.sleep(0.02)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether something accepts connections on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -55,7 +56,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [binary, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(lambda: _listens(self.port), what="mosquitto listening")
+        wait_until(lambda: listens(self.port), what="mosquitto listening")
 
     def kill(self) -> None:
         """Kill it with SIGKILL, as a power cut would."""

@@ -40,10 +40,10 @@ def do(task: AnyTask, store_dir: Path) -> Any:
 
     if isinstance(task, Judge):
         return judge(task.results, spec=task.spec, read=read)
-    from edgedyno.controller.lab.report import render_report
+    from edgedyno.controller.lab.report import Section, render_report
 
     verdicts = judge(task.results, spec=task.resolved.spec, read=read)
-    return render_report(verdicts, task.results, resolved=task.resolved, read=read)
+    return render_report([Section(verdicts, task.results, task.resolved)], read=read)
 
 
 def answer(line: bytes, store_dir: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ class Cluster(Struct, frozen=True):
 
     cpus: list[int]
     core: str | None
-    """The core's name (Cortex-A76), or None where nothing tells."""
+    """The core's name (cortex-a76), or None where nothing tells."""
     max_hz: float | None
 
 
@@ -21,7 +21,7 @@ class Cpu(Struct, frozen=True):
     features: list[str]
 
 
-class PowerSource(Struct, frozen=True, omit_defaults=True):
+class PowerSource(Struct, frozen=True):
     """A power sensor, or why it cannot be used."""
 
     source: str
@@ -62,7 +62,8 @@ class Capabilities(Struct, frozen=True):
     arch: str
     cpu: Cpu
     core_sets: dict[str, list[int]]
-    memory_bytes: int
+    memory_bytes: int | None
+    """None where the kernel does not tell, as in some recorded boards."""
     power: list[PowerSource]
     throttle: list[ThrottleSource]
     runtimes: list[RuntimeInfo]

@@ -16,6 +16,7 @@ from edgedyno.core.errors import ConfigError
 from edgedyno.core.units import parse_quantity
 
 T = TypeVar("T")
+MAX_DEPTH = 50
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
@@ -38,7 +39,7 @@ def decode_yaml(text: str, kind: type[T], *, file: str = "<text>") -> T:
         try:
             return msgspec.convert(data, kind)
         except msgspec.ValidationError as error:
-            document.add_msgspec(error)
+            document.add_msgspec(error, data)
     raise ConfigError("\n".join(document.mistakes), code="document.invalid")
 
 
@@ -64,15 +65,33 @@ class _Document:
         self.file = file
         self.lines: dict[Path, int] = {}
         self.mistakes: list[str] = []
+        self._open: list[yaml.Node] = []
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         """Turn a YAML node into plain data, noting the line of every part."""
         self.lines.setdefault(path, node.start_mark.line + 1)
+        if any(node is outer for outer in self._open) or len(self._open) > MAX_DEPTH:
+            self.add(
+                path, f"found nesting deeper than {MAX_DEPTH} levels or without end, expected plain data"
+            )
+            return None
+        self._open.append(node)
+        try:
+            return self._read_inside(node, path)
+        finally:
+            self._open.pop()
+
+    def _read_inside(self, node: yaml.Node, path: Path) -> Any:
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            problem = getattr(error, "problem", None) or error
+            self.add(path, f"found {node.value!r}, which YAML cannot read as it stands: {problem}")
+            return None
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
@@ -154,20 +173,27 @@ class _Document:
             place = place[:-1]
         self.mistakes.append(f"{self.file}:{self.lines[place]}: {_join(path)}: {text}")
 
-    def add_msgspec(self, error: msgspec.ValidationError) -> None:
+    def add_msgspec(self, error: msgspec.ValidationError, data: Any) -> None:
         """Note what the type check found."""
         match = _AT.match(str(error))
         path = tuple(
             int(step[2]) if step[2] else step[1] for step in _STEP.finditer((match and match["path"]) or "")
         )
         what = (match["what"] if match else str(error)).replace("`", "")
-        self.add(path, re.sub(r"^Expected (.*), got (.*)$", r"found \2, expected \1", what))
+        found, expected = _at(data, path), re.sub(r"^Expected (.*?)(, got .*)?$", r"expected \1", what)
+        self.add(path, f"found {_show(found)}, {expected}")
 
 
 def nearest(found: object, known: typing.Iterable[object]) -> str:
     """Return `; did you mean 'x'?` for the known name closest to `found`, or nothing."""
     close = difflib.get_close_matches(str(found), [str(name) for name in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _at(data: Any, path: Path) -> Any:
+    for step in path:
+        data = data[step]
+    return data
 
 
 def _is_number(kind: inspect.Type) -> bool:

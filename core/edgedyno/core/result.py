@@ -152,6 +152,12 @@ class Burst(Struct, frozen=True):
     started_monotonic_seconds: float
     latency_seconds: list[float]
     valid: bool = True
+    after_switch: int = 1
+    """How many of the first samples follow the switch to this trial: kept, but in no summary and no ratio."""
+    cpu_seconds: float | None = None
+    """CPU time of all of the worker's threads during the burst."""
+    run_delay_seconds: float | None = None
+    """How long its threads waited for a CPU though they could run (schedstat)."""
 
 
 class Samples(Struct, frozen=True):

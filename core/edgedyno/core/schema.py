@@ -30,6 +30,16 @@ def schema_text(name: str) -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"edgedyno {name}",
-        **msgspec.json.schema(SCHEMAS[name]),
+        **_allow_quantities(msgspec.json.schema(SCHEMAS[name])),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _allow_quantities(schema: Any) -> Any:
+    """Let a number that has a dimension also be written as text: `100 ms`."""
+    if isinstance(schema, list):
+        return [_allow_quantities(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _allow_quantities(item) for key, item in schema.items()}
+    return {**changed, "type": ["number", "string"]} if "x-dimension" in schema else changed

@@ -24,7 +24,7 @@ def check_board_id(board: str) -> str:
 
 
 def of_board(board: str, leaf: str) -> str:
-    """Return the topic of one board, or of any board for `+`; `leaf` is state, caps, desired, req/OP and so on."""
+    """Return a topic of one board, or of any for `+`; `leaf` is state, caps, desired, req/OP and so on."""
     return f"{ROOT}/{board}/{leaf}"
 
 

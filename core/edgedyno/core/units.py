@@ -1,7 +1,6 @@
 """Quantities as users write them (`100 ms`, `15 W`, `1 pt`, `2%`) and as SI floats.
 
-
-A type's dimension travels in its annotation, so that documents, schemas and errors all read it from one place.
+A type's dimension travels in its annotation, so documents, schemas and errors all read it from one place.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def _dimension(name: str) -> Meta:
     example = EXAMPLES[name]
     return Meta(
         extra={"dimension": name},
-        extra_json_schema={"type": ["number", "string"], "examples": [example], "x-dimension": name},
+        extra_json_schema={"examples": [example], "x-dimension": name},
     )
 
 

@@ -38,22 +38,28 @@ def leave_out(images: int) -> Floats:
 def interval(estimate: float, resampled: Floats, jackknifed: Floats) -> tuple[float, float] | None:
     """Return the bias-corrected and accelerated interval (BCa; Efron 1987, JASA 82:171) of an estimate.
 
-    The plain percentile interval is off for mAP, which grows when images are drawn twice. None when the
-    resamples do not vary or nearly all lie on one side of the estimate.
+    mAP grows when images are drawn twice, so the percentile interval lies too high; it is used only where
+    all resamples lie on one side of the estimate. None when they do not vary: they tell nothing then.
     """
     values = np.sort(resampled[np.isfinite(resampled)])
-    below = (np.mean(values < estimate) + np.mean(values <= estimate)) / 2 if values.size else 0.0
-    if not values.size or values[0] == values[-1] or not 0 < below < 1:
+    if not values.size or values[0] == values[-1]:
         return None
+    below = float(np.mean(values < estimate) + np.mean(values <= estimate)) / 2
+    levels = _levels(below, _acceleration(jackknifed[np.isfinite(jackknifed)]))
+    low, high = (float(np.quantile(values, level)) for level in levels)
+    return min(low, estimate), max(high, estimate)
+
+
+def _levels(below: float, acceleration: float) -> tuple[float, float]:
+    """Return the quantiles to read, from the share of resamples below the estimate."""
+    tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+    if not 0 < below < 1:
+        return tails
     normal = NormalDist()
-    bias = normal.inv_cdf(float(below))
-    acceleration = _acceleration(jackknifed[np.isfinite(jackknifed)])
-    bounds = []
-    for tail in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2):
-        shifted = bias + normal.inv_cdf(tail)
-        level = normal.cdf(bias + shifted / (1 - acceleration * shifted))
-        bounds.append(float(np.quantile(values, level)))
-    return min(bounds[0], estimate), max(bounds[1], estimate)
+    bias = normal.inv_cdf(below)
+    shifted = [bias + normal.inv_cdf(tail) for tail in tails]
+    low, high = (normal.cdf(bias + shift / (1 - acceleration * shift)) for shift in shifted)
+    return low, high
 
 
 def _acceleration(jackknifed: Floats) -> float:

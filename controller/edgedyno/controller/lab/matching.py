@@ -58,8 +58,10 @@ def match(
     for index, image in enumerate(images):
         for detection in image.detections:
             detected[index, detection.class_index].append(detection)
+    # Equal scores stay in the order of image ids, as in COCO's evaluation.
+    order = sorted(range(len(images)), key=lambda index: images[index].image_id)
     return [
-        _match_class(class_index, category, len(images), detected, labelled)
+        _match_class(class_index, category, order, detected, labelled)
         for class_index, category in enumerate(categories)
         if category is not None
     ]
@@ -68,13 +70,13 @@ def match(
 def _match_class(
     class_index: int,
     category: int,
-    images: int,
+    images: Sequence[int],
     detected: dict[tuple[int, int], list[Detection]],
     labelled: dict[tuple[int, int], list[CocoBox]],
 ) -> _ClassMatches:
-    counts = np.zeros(images)
+    counts = np.zeros(len(images))
     scores, positions, hits, counted = [np.zeros(0)], [np.zeros(0, np.intp)], [_no_flags(0)], [_no_flags(0)]
-    for index in range(images):
+    for index in images:
         boxes = labelled.get((index, category), [])
         counts[index] = sum(not box.iscrowd for box in boxes)
         found = sorted(detected.get((index, class_index), []), key=lambda one: -one.score)[:_MAX_DETECTIONS]
@@ -103,9 +105,10 @@ def _match_image(found: list[Detection], boxes: list[CocoBox]) -> tuple[Flags, F
         return hit, crowd
     is_crowd = np.array([bool(box.iscrowd) for box in boxes])
     overlap = _overlaps(found, boxes, is_crowd)
+    near = np.flatnonzero(overlap.max(axis=1) >= IOU_THRESHOLDS[0])
     for row, threshold in enumerate(IOU_THRESHOLDS):
         free = ~is_crowd
-        for column in range(len(found)):
+        for column in near:
             single = np.where(free, overlap[column], -1.0)
             # Of equal overlaps COCO takes the last.
             best = len(single) - 1 - int(single[::-1].argmax())

@@ -79,13 +79,10 @@ class _Scoring:
             reference, _ = self._accuracy(baseline)
         except EdgedynoError as error:
             return Score(accuracy, drop_reason=f"the FP32 result cannot be scored: {error}")
-        bounds = self._interval(
-            reference - value,
-            *(
-                theirs - ours
-                for theirs, ours in zip(self._resample(baseline), self._resample(predictions), strict=True)
-            ),
-        )
+        if baseline.images == predictions.images:
+            return Score(accuracy, Drop(0.0, 0.0, 0.0))
+        pairs = zip(self._resample(baseline), self._resample(predictions), strict=True)
+        bounds = self._interval(reference - value, *(theirs - ours for theirs, ours in pairs))
         return Score(accuracy, Drop(reference - value, *bounds))
 
     def _accuracy(self, predictions: Predictions) -> tuple[float, Accuracy]:

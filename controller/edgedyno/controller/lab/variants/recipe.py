@@ -41,10 +41,15 @@ def ingredients(resolved: ResolvedJob, precision: Precision, *, reduce_range: bo
     return {
         **common,
         "reduce_range": reduce_range,
-        "input": msgspec.to_builtins(resolved.model.input),
-        "quantize": msgspec.to_builtins(resolved.model.quantize),
+        "input": _plain(resolved.model.input),
+        "quantize": _plain(resolved.model.quantize),
         "calibration_sha256": [image.sha256 for image in resolved.calibration],
     }
+
+
+def _plain(value: msgspec.Struct) -> Any:
+    """Return the value as it comes back from JSON, so that a recipe equals itself after a journey."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def warnings(resolved: ResolvedJob, precision: Precision) -> list[str]:

@@ -1,0 +1,40 @@
+"""Where a board is read from: the machine itself, or a recorded tree with the text that its tools printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from edgedyno.agent.host.tools import LiveTools, RecordedTools, Tools
+from edgedyno.core.errors import ConfigError
+
+
+class Place(Struct, frozen=True):
+    """A board's root directory, its tools, and whether it is a recording."""
+
+    root: Path
+    tools: Tools
+    recorded: bool = False
+
+    def path(self, *parts: str) -> Path:
+        """Return a path below the root; `parts` do not begin with a slash."""
+        return self.root.joinpath(*parts)
+
+
+def locate(root: Path = Path("/")) -> Place:
+    """Return the place that `root` stands for.
+
+    `/` is this machine; a folder with `rootfs/` is a recorded board. Raises ConfigError for anything else.
+    """
+    if root.resolve() == Path("/"):
+        return Place(Path("/"), LiveTools())
+    if (root / "rootfs").is_dir():
+        return Place(root / "rootfs", RecordedTools(root / "bin-output"), recorded=True)
+    if (root / "proc").is_dir():
+        return Place(root, RecordedTools(root.parent / "bin-output"), recorded=True)
+    found = "no such folder" if not root.is_dir() else "a folder without rootfs/"
+    raise ConfigError(
+        f"{root}: found {found}, expected a recorded board: a folder with rootfs/ and bin-output/",
+        code="board.tree",
+    )

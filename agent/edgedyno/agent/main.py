@@ -1,0 +1,213 @@
+"""The board's commands: `edgedyno agent run | doctor | caps | enroll`. Argparse, because the daemon has to stay light.
+
+Data goes to stdout, words to stderr; the exit code comes from the error's class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgedyno.agent.config import AgentConfig
+    from edgedyno.core.board import Capabilities
+
+log = logging.getLogger(__name__)
+
+EPILOG = """\
+examples:
+  edgedyno agent run                                  serve with /etc/edgedyno/agent.yaml
+  edgedyno agent run --broker broker.lan --check      try the connection and end
+  edgedyno agent caps --json                          what this board has
+  edgedyno agent doctor                               what works here, and why not
+
+exit codes: 0 ok, 1 a check or the run failed, 2 usage or configuration,
+3 broker or controller out of reach, 130 interrupted
+"""
+CHECK_SECONDS = 15.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command and return the exit code."""
+    try:
+        options = _parser().parse_args(list(argv))
+    except SystemExit as error:
+        return int(error.code or 0)
+    _log_to_stderr(options.log_level)
+    try:
+        code: int = options.command(options)
+    except EdgedynoError as error:
+        sys.stderr.write(f"error: {error} [{error.code}]\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to say, not even at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edgedyno agent",
+        description="The board's side of edgedyno.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = _command(commands, "run", "serve jobs until told to stop", run_daemon)
+    run.add_argument("--board", help="id of this board (default: the host's name)")
+    run.add_argument("--broker", metavar="HOST[:PORT]", help="MQTT broker")
+    run.add_argument(
+        "--controller-url", metavar="URL", help="controller's HTTP API (default: as it says itself)"
+    )
+    run.add_argument("--state-dir", metavar="DIR", help="where results, journal and artifacts are kept")
+    run.add_argument("--check", action="store_true", help="try to connect, say how it went, and end")
+    caps = _command(commands, "caps", "print what this board has", print_caps)
+    caps.add_argument("--json", action="store_true", help="as JSON")
+    caps.add_argument(
+        "--root", type=Path, metavar="DIR", help="read a recorded board instead of this machine"
+    )
+    doctor = _command(commands, "doctor", "say what works here and why not", print_doctor)
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    _command(commands, "enroll", "join a controller (not available yet)", enroll)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, function: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edgedyno/agent.yaml")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _log_to_stderr(level: str) -> None:
+    # journald adds the time itself.
+    time = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format=f"{time}%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _config(options: argparse.Namespace) -> AgentConfig:
+    from edgedyno.agent.config import load_config
+
+    flags = {
+        name: getattr(options, name, None) for name in ("board", "broker", "controller_url", "state_dir")
+    }
+    return load_config(options.config, flags=flags)
+
+
+def run_daemon(options: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    from edgedyno.agent.config import choose_state_dir
+
+    config = _config(options)
+    if options.check:
+        return check_broker(config)
+    from edgedyno.agent.daemon import Daemon
+    from edgedyno.agent.inventory import read_inventory
+
+    state_dir = choose_state_dir(config)
+    capabilities = read_inventory(
+        state_dir / "capabilities.json", config.runtimes, config_file=options.config
+    )
+    labelled = msgspec.structs.replace(capabilities, labels={**capabilities.labels, **config.labels})
+    Daemon(config, state_dir, labelled).run()
+    return 0
+
+
+def check_broker(config: AgentConfig) -> int:
+    """Connect to the broker once, as an observer that does not disturb a running agent. Raises RetryableError."""
+    from edgedyno.agent.mqtt import try_broker
+
+    address = f"{config.broker.host}:{config.broker.port_or_default}"
+    problem = try_broker(config.broker, seconds=CHECK_SECONDS)
+    if problem is not None:
+        raise RetryableError(f"broker {address}: out of reach: {problem}", code="broker.unreachable")
+    sys.stderr.write(f"broker {address}: connected\n")
+    return 0
+
+
+def print_caps(options: argparse.Namespace) -> int:
+    """Print the board's capabilities."""
+    from edgedyno.agent.capabilities import read_capabilities
+
+    config = _config(options)
+    if options.root is not None and not options.root.is_dir():
+        raise ConfigError(f"--root: found no folder {options.root}", code="caps.root")
+    capabilities = read_capabilities(root=options.root or Path("/"), environments=config.runtimes or None)
+    labelled = msgspec.structs.replace(capabilities, labels={**capabilities.labels, **config.labels})
+    sys.stdout.write(_pretty(labelled) if options.json else caps_table(labelled))
+    return 0
+
+
+def print_doctor(options: argparse.Namespace) -> int:
+    """Print what works and what does not; 1 when something has failed."""
+    from edgedyno.agent.doctor import examine
+
+    findings = examine()
+    if options.json:
+        sys.stdout.write(_pretty(findings))
+    else:
+        for finding in findings:
+            sys.stdout.write(f"{finding.status:4}  {finding.name}: {finding.text}\n")
+            if finding.remedy:
+                sys.stdout.write(f"      {finding.remedy}\n")
+    return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+def enroll(_options: argparse.Namespace) -> int:
+    """Refuse: certificates are not built yet."""
+    raise UnsupportedError(
+        "enrolment with certificates is not available yet; set `board` and `broker` in agent.yaml",
+        code="enroll",
+    )
+
+
+def caps_table(capabilities: Capabilities) -> str:
+    """Write capabilities for people."""
+    lines = [
+        f"board    {capabilities.name} (profile {capabilities.profile}, {capabilities.arch})",
+        f"system   {capabilities.os}, kernel {capabilities.kernel}",
+        f"memory   {capabilities.memory_bytes / 1e9:.1f} GB",
+    ]
+    lines += [
+        f"cores    {name}: {', '.join(map(str, cpus))}" for name, cpus in capabilities.core_sets.items()
+    ]
+    for runtime in capabilities.runtimes:
+        what = f"{runtime.name} {runtime.version or ''} in {runtime.environment}".replace("  ", " ")
+        lines.append(f"runtime  {what}: {_availability(runtime.available, runtime.reason)}")
+    lines += [
+        f"power    {source.source} ({source.scope}): {_availability(source.available, source.reason)}"
+        for source in capabilities.power
+    ]
+    lines += [
+        f"throttle {source.source}: {_availability(source.available, source.reason)}"
+        for source in capabilities.throttle
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _availability(available: bool, reason: str | None) -> str:  # noqa: FBT001 a cell of a table
+    return "yes" if available else f"no ({reason or 'no reason given'})"
+
+
+def _pretty(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""The accuracy pass: every variant on every runtime sees every image once; predictions go out, not scores.
+
+Each image is prepared once and shown to all variants, one image at a time, so memory stays bounded by the
+models. An image that cannot be read counts, with its error. What really ran is asked of the runtime on the
+way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedyno.agent.measure.inputs import Fingerprint, feed
+from edgedyno.agent.measure.journal import PassLog
+from edgedyno.agent.measure.supervisor import TrialError, Worker
+from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.result import ImagePrediction, Predictions
+from edgedyno.core.vision import decode, decode_classes
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from edgedyno.agent.measure.inputs import Fed
+    from edgedyno.agent.measure.journal import Journal
+    from edgedyno.agent.measure.planner import Cell
+    from edgedyno.agent.measure.supervisor import Launch
+    from edgedyno.core.manifest import Manifest
+
+MAX_WORKERS = 6  # variants held in memory at once; more take turns, and each turn prepares the images again
+_log = logging.getLogger(__name__)
+
+
+def pass_key(cell: Cell) -> str:
+    """Name the accuracy pass that serves a cell: threads and cores do not change predictions."""
+    words = f"{cell.variant_sha256}\n{cell.runtime}\n{cell.runtime_version}\n{cell.batch}"
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def choose_cells(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Return for each pass the cell that does it fastest: the one with the most threads."""
+    chosen: dict[str, Cell] = {}
+    for cell in cells:
+        other = chosen.get(pass_key(cell))
+        if other is None or cell.threads > other.threads:
+            chosen[pass_key(cell)] = cell
+    return chosen
+
+
+class _Runner:
+    """One variant on one runtime, going through the images."""
+
+    def __init__(self, key: str, cell: Cell, launch: Launch) -> None:
+        self.key = key
+        self.cell = cell
+        self.log = PassLog()
+        self.images: list[ImagePrediction] = []
+        self._worker: Worker | None = None
+        try:
+            self._worker = Worker(cell, launch)
+        except TrialError as error:
+            self._fail(error)
+
+    def see(self, fed: Fed, tensor: Path, manifest: Manifest) -> None:
+        """Infer one image and decode what comes out."""
+        if self._worker is None:
+            return
+        if fed.prepared is None:
+            self.images.append(ImagePrediction(fed.image.id, error=fed.error))
+            return
+        try:
+            paths = self._worker.infer(tensor, tensor.parent, self.key)
+            self.images.append(self._decode(paths, fed, manifest))
+        except TrialError as error:
+            self._fail(error)
+
+    def _decode(self, paths: list[str], fed: Fed, manifest: Manifest) -> ImagePrediction:
+        outputs = [np.load(path, allow_pickle=False) for path in paths]
+        spec = manifest.model.output
+        try:
+            if manifest.model.task == "classify":
+                return ImagePrediction(fed.image.id, classes=decode_classes(outputs, spec))
+            if fed.prepared is None:
+                raise TypeError("an image without tensor has no outputs to decode")
+            return ImagePrediction(fed.image.id, detections=decode(outputs, spec, fed.prepared.geometry))
+        except EdgedynoError as error:
+            return ImagePrediction(fed.image.id, error=f"image {fed.image.id}: {error}")
+
+    def ask_precision(self, tensor: Path) -> None:
+        """Ask what really ran, on `tensor`."""
+        if self._worker is None:
+            return
+        try:
+            self._worker.bind(tensor)
+            self.log.effective_precision = self._worker.effective_precision()
+        except TrialError as error:
+            self.log.effective_precision_reason = f"{error.failure.code}: {error.failure.text}"
+            _log.warning("effective precision of %s on %s: %s", self.key, self.cell.runtime, error)
+
+    def _fail(self, error: TrialError) -> None:
+        reason = f"{error.failure.code}: {error.failure.text}"
+        self.log.reason = self.log.reason or reason
+        self.log.effective_precision_reason = self.log.effective_precision_reason or reason
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+def run_passes(
+    cells: Iterable[Cell],
+    *,
+    manifest: Manifest,
+    launch: Launch,
+    journal: Journal,
+    latency_input: Path,
+    stop: threading.Event,
+    between: Callable[[int, int], None],
+) -> None:
+    """Do every pass that the journal does not have yet; `between` gets images done and to do."""
+    missing = [(key, cell) for key, cell in choose_cells(cells).items() if journal.accuracy_pass(key) is None]
+    for start in range(0, len(missing), MAX_WORKERS):
+        runners: list[_Runner] = []
+        try:
+            for key, cell in missing[start : start + MAX_WORKERS]:
+                runners.append(_Runner(key, cell, launch))
+            _run_group(
+                runners,
+                manifest=manifest,
+                launch=launch,
+                journal=journal,
+                latency_input=latency_input,
+                stop=stop,
+                between=between,
+            )
+        finally:
+            for runner in runners:
+                runner.close()
+        if stop.is_set():
+            return
+
+
+def _run_group(
+    runners: Sequence[_Runner],
+    *,
+    manifest: Manifest,
+    launch: Launch,
+    journal: Journal,
+    latency_input: Path,
+    stop: threading.Event,
+    between: Callable[[int, int], None],
+) -> None:
+    fingerprint = Fingerprint()
+    tensor = journal.scratch / "image.npy"
+    for done, fed in enumerate(feed(manifest, launch.files), start=1):
+        if stop.is_set():
+            return
+        fingerprint.add(fed)
+        if fed.prepared is not None:
+            np.save(tensor, fed.prepared.tensor, allow_pickle=False)
+        for runner in runners:
+            runner.see(fed, tensor, manifest)
+        between(done, len(manifest.images))
+    for runner in runners:
+        runner.ask_precision(latency_input)
+        _keep(runner, fingerprint.sha256(), manifest, journal)
+
+
+def _keep(runner: _Runner, preparation_sha256: str, manifest: Manifest, journal: Journal) -> None:
+    variant = runner.cell.variant_sha256
+    if not manifest.images:
+        runner.log.reason = runner.log.reason or "the job has no images"
+    elif variant is not None and runner.log.reason is None:
+        predictions = Predictions(variant, runner.cell.runtime, preparation_sha256, runner.images)
+        runner.log.predictions_sha256 = journal.add_artifact(predictions)
+    journal.save_pass(runner.key, runner.log)

@@ -1,0 +1,243 @@
+"""From manifest and capabilities to trials; pure. Every cell of the sweep that is not run says why."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from edgedyno.core.document import nearest
+from edgedyno.core.manifest import Failure, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgedyno.core.board import Capabilities, RuntimeInfo
+    from edgedyno.core.job import Sweep, Threads
+    from edgedyno.core.manifest import Manifest
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """One cell of the sweep: a trial to run, or one that is skipped for the reason in `failure`."""
+
+    trial: str
+    variant: Variant
+    runtime: str
+    runtime_version: str | None
+    environment: str
+    threads: int
+    cores: str
+    cpus: list[int]
+    batch: int
+    scenario: str
+    failure: Failure | None = None
+
+    @property
+    def variant_sha256(self) -> str | None:
+        """Content of the variant's file; None when it was not built."""
+        return self.variant.file.sha256 if self.variant.file else None
+
+
+class Plan(Struct, frozen=True):
+    """What to run, and what not."""
+
+    trials: list[Cell]
+    skipped: list[Cell]
+
+
+class _Engine(Struct, frozen=True):
+    """A runtime for one variant, or why there is none."""
+
+    name: str
+    version: str | None
+    environment: str
+    failure: Failure | None = None
+
+
+class _Placing(Struct, frozen=True):
+    """Threads on a core set, or why not."""
+
+    threads: int
+    cores: str
+    cpus: list[int]
+    failure: Failure | None = None
+
+
+def plan(manifest: Manifest, capabilities: Capabilities) -> Plan:
+    """Lay out the sweep; cells that come out the same are kept once."""
+    cells: dict[str, Cell] = {}
+    for cell in _cells(manifest, capabilities):
+        cells.setdefault(cell.trial, cell)
+    return Plan(
+        [cell for cell in cells.values() if cell.failure is None],
+        [cell for cell in cells.values() if cell.failure is not None],
+    )
+
+
+def _cells(manifest: Manifest, capabilities: Capabilities) -> Iterator[Cell]:
+    sweep = manifest.sweep
+    placings = list(_placings(sweep, capabilities))
+    for variant in _variants(manifest):
+        for engine in _engines(sweep, variant, capabilities.runtimes):
+            for placing in placings:
+                for batch in sweep.batch:
+                    yield _cell(sweep, variant, engine, placing, batch)
+
+
+def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, batch: int) -> Cell:
+    scenario = scenario_name(sweep)
+    unsupported = None
+    if scenario != "single-stream":
+        unsupported = Failure("unsupported", f"scenario {scenario!r}: not measured yet")
+    return Cell(
+        trial=_trial_id(variant, engine, placing, batch, scenario),
+        variant=variant,
+        runtime=engine.name,
+        runtime_version=engine.version,
+        environment=engine.environment,
+        threads=placing.threads,
+        cores=placing.cores,
+        cpus=placing.cpus,
+        batch=batch,
+        scenario=scenario,
+        failure=unsupported or variant.failure or engine.failure or placing.failure,
+    )
+
+
+def _trial_id(variant: Variant, engine: _Engine, placing: _Placing, batch: int, scenario: str) -> str:
+    what = variant.file.sha256 if variant.file else f"{variant.precision}/{variant.format}"
+    words = [what, engine.name, engine.version or "", placing.threads, placing.cores, batch, scenario]
+    return hashlib.sha256("\n".join(str(word) for word in words).encode()).hexdigest()[:16]
+
+
+def scenario_name(sweep: Sweep) -> str:
+    """Write the scenario as results name it, such as `fixed-rate 30 fps`."""
+    scenario = sweep.scenario
+    if isinstance(scenario, str):
+        return scenario
+    if scenario.fixed_rate is not None:
+        return f"fixed-rate {scenario.fixed_rate.fps:g} fps"
+    if scenario.throughput is not None:
+        return f"throughput {scenario.throughput.streams} streams"
+    if scenario.soak is not None:
+        return f"soak {scenario.soak.minutes:g} min"
+    return "none"
+
+
+def _variants(manifest: Manifest) -> Iterator[Variant]:
+    """Give the variants of each precision that was asked for, and say which has none."""
+    for precision in dict.fromkeys(manifest.sweep.precisions):
+        found = [variant for variant in manifest.variants if variant.precision == precision]
+        for variant in found:
+            if variant.file is None and variant.failure is None:
+                yield _unbuilt(variant)
+            else:
+                yield variant
+        if not found:
+            text = f"the manifest holds no {precision} variant of {manifest.model.name}"
+            yield Variant(precision, "none", failure=Failure("variant.missing", text))
+
+
+def _unbuilt(variant: Variant) -> Variant:
+    text = f"the {variant.precision} variant for {variant.format} has neither a file nor a reason why not"
+    return Variant(variant.precision, variant.format, failure=Failure("variant.missing", text))
+
+
+def _engines(sweep: Sweep, variant: Variant, runtimes: list[RuntimeInfo]) -> Iterator[_Engine]:
+    """Give each runtime that was asked for, or each that can run the variant; one version counts once."""
+    if not sweep.runtimes:
+        fitting = [info for info in runtimes if variant.format in info.formats and info.available]
+        yield from map(_engine, fitting)
+        if not fitting:
+            yield _no_engine(variant, runtimes)
+        return
+    for name in dict.fromkeys(sweep.runtimes):
+        found = [info for info in runtimes if info.name == name]
+        usable = [info for info in found if info.available]
+        if usable:
+            yield from (_fit(info, variant) for info in usable)
+        else:
+            yield _unavailable(name, found, runtimes)
+
+
+def _engine(info: RuntimeInfo) -> _Engine:
+    return _Engine(info.name, info.version, info.environment)
+
+
+def _fit(info: RuntimeInfo, variant: Variant) -> _Engine:
+    if variant.format in info.formats or variant.file is None:
+        return _engine(info)
+    formats = ", ".join(info.formats) or "no format"
+    text = f"{info.name} {info.version} loads {formats}; found a variant of format {variant.format!r}"
+    return _Engine(info.name, info.version, info.environment, Failure("runtime.format", text))
+
+
+def _no_engine(variant: Variant, runtimes: list[RuntimeInfo]) -> _Engine:
+    reasons = "; ".join(f"{info.name}: {info.reason}" for info in runtimes if not info.available)
+    text = f"no runtime on this board can run {variant.format!r}" + (f" ({reasons})" if reasons else "")
+    return _Engine("none", None, "", Failure("runtime.unavailable", text))
+
+
+def _unavailable(name: str, found: list[RuntimeInfo], runtimes: list[RuntimeInfo]) -> _Engine:
+    if found:
+        reasons = "; ".join(f"in {info.environment!r}: {info.reason or 'no reason given'}" for info in found)
+        return _Engine(name, found[0].version, "", Failure("runtime.unavailable", f"{name} {reasons}"))
+    known = [info.name for info in runtimes]
+    text = f"found no runtime {name!r} on this board, expected one of {', '.join(known) or 'none'}"
+    return _Engine(name, None, "", Failure("runtime.unknown", text + nearest(name, known)))
+
+
+def _placings(sweep: Sweep, capabilities: Capabilities) -> Iterator[_Placing]:
+    board = board_cpus(capabilities)
+    for cores in dict.fromkeys(sweep.cores):
+        cpus, failure = _core_set(cores, capabilities, board)
+        for threads in dict.fromkeys(sweep.threads):
+            yield _place(threads, cores, cpus, failure, len(board))
+
+
+def board_cpus(capabilities: Capabilities) -> list[int]:
+    """Return every CPU of the board."""
+    listed = {cpu for cluster in capabilities.cpu.clusters for cpu in cluster.cpus}
+    return sorted(listed | {cpu for cpus in capabilities.core_sets.values() for cpu in cpus})
+
+
+def _core_set(name: str, capabilities: Capabilities, board: list[int]) -> tuple[list[int], Failure | None]:
+    if name in capabilities.core_sets:
+        return capabilities.core_sets[name], None
+    cpus = _parse_cpus(name)
+    if cpus is None:
+        known = list(capabilities.core_sets)
+        text = f"found no core set {name!r}, expected one of {', '.join(known)}, or CPUs such as '0-3'"
+        return [], Failure("cores.unknown", text + nearest(name, known))
+    missing = [cpu for cpu in cpus if cpu not in board]
+    if missing:
+        text = f"core set {name!r} names CPU {missing[0]}, this board has {_show_cpus(board)}"
+        return [], Failure("cores.missing", text)
+    return cpus, None
+
+
+def _parse_cpus(text: str) -> list[int] | None:
+    cpus: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            return None
+        cpus.update(range(int(first), int(last or first) + 1))
+    return sorted(cpus) or None
+
+
+def _show_cpus(cpus: list[int]) -> str:
+    return ", ".join(map(str, cpus))
+
+
+def _place(threads: Threads, cores: str, cpus: list[int], failure: Failure | None, board: int) -> _Placing:
+    """Clip threads to the core set; more than the whole board has is a cell that is skipped."""
+    if failure is not None:
+        return _Placing(threads if isinstance(threads, int) else 0, cores, cpus, failure)
+    if threads == "all":
+        return _Placing(len(cpus), cores, cpus)
+    if threads > board:
+        text = f"{threads} threads asked, the core set {cores!r} has {len(cpus)} CPUs"
+        return _Placing(threads, cores, cpus, Failure("threads.beyond", text))
+    return _Placing(min(threads, len(cpus)), cores, cpus)

@@ -1,0 +1,186 @@
+"""From what was measured to the result record; every quantity that is missing says why."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from edgedyno.agent.measure.race import is_hopeless
+from edgedyno.agent.measure.stopping import groups_of
+from edgedyno.core.result import Conditions, Result, Status, Validity
+from edgedyno.core.statistics import MIN_GROUPS, summarize
+
+if TYPE_CHECKING:
+    from edgedyno.agent.measure.journal import PassLog, TrialLog
+    from edgedyno.agent.measure.planner import Cell
+    from edgedyno.core.manifest import Failure
+    from edgedyno.core.run import RunRequest
+
+# What a user asked for and this variant or board cannot do is skipped; everything else is a failure.
+SKIPPING_CODES = frozenset(["batch.fixed"])
+
+
+def skipped_result(cell: Cell, request: RunRequest) -> Result:
+    """Make the record of a cell that is not run."""
+    reason = cell.failure.text if cell.failure else "not run"
+    conditions = Conditions(
+        kernel=request.capabilities.kernel, agent_version=request.capabilities.agent_version
+    )
+    return Result(
+        **_identity(cell, request),
+        **_nothing(f"skipped: {reason}"),
+        status="skipped",
+        failure=cell.failure,
+        conditions=conditions,
+        validity=Validity(valid=True),
+        started_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        monotonic_seconds=time.monotonic(),
+    )
+
+
+def trial_result(
+    cell: Cell,
+    request: RunRequest,
+    *,
+    log: TrialLog,
+    accuracy: PassLog,
+    input_name: str,
+    samples_sha256: str | None,
+) -> Result:
+    """Make the record of a trial that was run."""
+    failure = log.failure
+    measured = (
+        _nothing(f"{failure.code}: {failure.text}") if failure else _measured(cell, request, log, accuracy)
+    )
+    return Result(
+        **_identity(cell, request),
+        **measured,
+        status=_status(failure),
+        failure=failure,
+        load_seconds=log.load_seconds,
+        first_inference_seconds=log.first_inference_seconds,
+        eliminated=log.eliminated,
+        peak_rss_bytes=log.peak_rss_bytes,
+        conditions=_conditions(cell, request, log, input_name),
+        validity=_validity(log),
+        samples_sha256=samples_sha256,
+        started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        monotonic_seconds=time.monotonic() if log.monotonic_seconds is None else log.monotonic_seconds,
+    )
+
+
+def _status(failure: Failure | None) -> Status:
+    if failure is None:
+        return "ok"
+    return "skipped" if failure.code in SKIPPING_CODES else "failed"
+
+
+def _identity(cell: Cell, request: RunRequest) -> dict[str, Any]:
+    manifest = request.manifest
+    return {
+        "job": manifest.job,
+        "execution": manifest.execution,
+        "attempt": request.attempt,
+        "board": request.board,
+        "model": manifest.model.name,
+        "trial": cell.trial,
+        "variant_sha256": cell.variant_sha256,
+        "format": cell.variant.format,
+        "runtime": cell.runtime,
+        "runtime_version": cell.runtime_version,
+        "precision": cell.variant.precision,
+        "threads": cell.threads,
+        "cores": cell.cores,
+        "cpus": cell.cpus,
+        "batch": cell.batch,
+        "scenario": cell.scenario,
+        "size_bytes": cell.variant.file.size_bytes if cell.variant.file else None,
+    }
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    """Give one reason for everything that was not measured."""
+    names = (
+        "effective_precision",
+        "latency_seconds",
+        "energy_joules_per_inference",
+        "power_watts",
+        "accuracy",
+        "accuracy_drop",
+    )
+    return {f"{name}_reason": reason for name in names}
+
+
+def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
+    latency = summarize(groups_of(log, count_void=_counts_void(log)))
+    power_reason = log.power_reason or no_power_reason(request)
+    not_scored = accuracy.reason or "predictions are scored by the controller"
+    return {
+        "effective_precision": accuracy.effective_precision,
+        "effective_precision_reason": accuracy.effective_precision_reason,
+        "latency_seconds": latency,
+        "latency_seconds_reason": None if latency else "time was up before the first burst",
+        "settled": log.settled,
+        "throughput_per_second": cell.batch / latency.mean if latency else None,
+        "energy_joules_per_inference": log.energy,
+        "energy_joules_per_inference_reason": None if log.energy else power_reason,
+        "power_watts": log.power,
+        "power_watts_reason": None if log.power else power_reason,
+        "accuracy_reason": not_scored,
+        "accuracy_drop_reason": not_scored,
+        "predictions_sha256": accuracy.predictions_sha256,
+    }
+
+
+def no_power_reason(request: RunRequest) -> str:
+    """Say why there is no power reading."""
+    sources = request.capabilities.power
+    if not sources:
+        return "no power sensor found"
+    return "; ".join(f"{source.source}: {source.reason or 'available, but not chosen'}" for source in sources)
+
+
+def _counts_void(log: TrialLog) -> bool:
+    """Return whether void bursts have to stand in, because too few quiet ones were had."""
+    quiet = sum(burst.valid for burst in log.bursts)
+    return is_hopeless(log) or quiet < min(MIN_GROUPS, len(log.bursts))
+
+
+def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str) -> Conditions:
+    seen = (log.void if _counts_void(log) else log.quiet) or log.quiet or log.void
+    conditions = seen.conditions if seen else Conditions(kernel=request.capabilities.kernel)
+    extra: dict[str, Any] = {
+        **conditions.extra,
+        "environment": cell.environment,
+        "input": input_name,
+        "quiet_rounds": log.quiet_rounds,
+        "void_rounds": log.void_rounds,
+        **_cpu_use(log),
+        **{f"metered_{name}": value for name, value in log.metered.items()},
+    }
+    version = conditions.agent_version or request.capabilities.agent_version
+    return structs.replace(conditions, agent_version=version, extra=extra)
+
+
+def _cpu_use(log: TrialLog) -> dict[str, float]:
+    """Relate the worker's CPU time and its waiting for a CPU to the time that its bursts took."""
+    wall = sum(sum(burst.latency_seconds) for burst in log.bursts)
+    if wall <= 0:
+        return {}
+    return {
+        "busy_cpus": sum(burst.cpu_seconds or 0.0 for burst in log.bursts) / wall,
+        "run_delay_ratio": sum(burst.run_delay_seconds or 0.0 for burst in log.bursts) / wall,
+    }
+
+
+def _validity(log: TrialLog) -> Validity:
+    seen = [each.validity for each in (log.quiet, log.void) if each]
+    not_checkable = list(dict.fromkeys(text for each in seen for text in each.not_checkable))
+    reasons = [log.strayed] if log.strayed else []
+    if log.void and _counts_void(log):
+        total = log.quiet_rounds + log.void_rounds
+        reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
+    return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)

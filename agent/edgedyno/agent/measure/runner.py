@@ -1,0 +1,286 @@
+"""One execution from request to results: plan, load, warm up, race, accuracy, records. No network."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedyno.agent.environments import default_environments, find_plugins
+from edgedyno.agent.measure.accuracy import pass_key, run_passes
+from edgedyno.agent.measure.contender import Contender
+from edgedyno.agent.measure.inputs import write_latency_input
+from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
+from edgedyno.agent.measure.meter import Meter, open_meter
+from edgedyno.agent.measure.planner import Cell, board_cpus, plan
+from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
+from edgedyno.agent.measure.race import Race
+from edgedyno.agent.measure.record import skipped_result, trial_result
+from edgedyno.agent.measure.supervisor import Deadlines, Launch
+from edgedyno.agent.measure.validity import Watch
+from edgedyno.agent.sensors.base import Unavailable
+from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.manifest import Failure
+from edgedyno.core.messages import Progress
+from edgedyno.core.result import Samples
+from edgedyno.core.run import Ended, Finished, Progressed
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edgedyno.agent.measure.race import Pace
+    from edgedyno.core.messages import Phase
+    from edgedyno.core.run import Event, RunRequest
+
+# Half of the memory for workers: the other half is for pages of the system, the runner and the daemon.
+MEMORY_SHARE = 0.5
+WORKER_MEMORY_SHARE = 0.8
+UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the largest that was measured
+MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
+MIN_RACE_SECONDS = 1.0
+SAVE_SECONDS = 3.0
+PROGRESS_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+def run(
+    request: RunRequest,
+    emit: Callable[[Event], None],
+    stop: threading.Event,
+    *,
+    deadlines: Deadlines | None = None,
+) -> None:
+    """Run one execution; always ends with one Ended."""
+    failure: Failure | None = None
+    try:
+        _Execution(request, emit, stop, deadlines or Deadlines()).run()
+    except EdgedynoError as error:
+        _log.exception("the run cannot go on")
+        failure = Failure(error.code, str(error))
+    except Exception as error:  # noqa: BLE001 - the process boundary; the traceback is logged
+        _log.exception("the runner failed")
+        failure = Failure("runner.failed", f"{type(error).__name__}: {error}")
+    if failure is None and stop.is_set():
+        failure = Failure("canceled", "stopped before every trial had its result")
+    emit(Ended(failure))
+
+
+class _Execution:
+    """The state of one execution."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        emit: Callable[[Event], None],
+        stop: threading.Event,
+        deadlines: Deadlines,
+    ) -> None:
+        self._request = request
+        self._emit = emit
+        self._stop = stop
+        self._journal = Journal(Path(request.work_dir))
+        self._plan = plan(request.manifest, request.capabilities)
+        self._launch = self._make_launch(deadlines)
+        self._began = time.monotonic()
+        self._spent_before = self._journal.run().spent_seconds
+        self._measuring_since: float | None = None
+        self._done = len(request.done_trials)
+        self._phase: Phase = "settle"
+        self._last_progress = -PROGRESS_SECONDS
+        self._last_save = self._began
+        self._input = self._journal.scratch / "latency-input.npy"
+        self._input_name = ""
+
+    def _make_launch(self, deadlines: Deadlines) -> Launch:
+        request = self._request
+        environments = {each.name: each.python for each in request.environments or default_environments()}
+        environments.setdefault("default", sys.executable)
+        return Launch(
+            pythons=environments,
+            plugins={plugin.name: plugin for plugin in find_plugins()},
+            files=request.files,
+            scratch=str(self._journal.scratch),
+            memory_bytes=int((request.capabilities.memory_bytes or 0) * WORKER_MEMORY_SHARE) or None,
+            deadlines=deadlines,
+        )
+
+    def run(self) -> None:
+        """Do all phases."""
+        for cell in self._plan.skipped:
+            if cell.trial not in self._request.done_trials:
+                self._finish(Finished(skipped_result(cell, self._request)))
+        todo = [cell for cell in self._plan.trials if cell.trial not in self._request.done_trials]
+        if not todo:
+            return
+        self._progress("settle", force=True)
+        self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
+        self._race_all(todo)
+        if not self._stop.is_set():
+            self._accuracy(todo)
+        if not self._stop.is_set():
+            for cell in todo:
+                self._finish(self._record(cell))
+
+    # -- measuring
+
+    def _race_all(self, todo: list[Cell]) -> None:
+        """Race all trials that the journal does not have, in as many groups as memory asks for."""
+        self._measuring_since = time.monotonic()
+        waiting = [cell for cell in todo if not self._journal.trial(cell.trial).finished]
+        reference = todo[0]
+        while waiting and not self._stop.is_set():
+            group = self._load_group(waiting, reference)
+            loaded = {contender.cell.trial for contender in group}
+            waiting = [cell for cell in waiting if cell.trial not in loaded]
+            try:
+                self._race(group, groups_left=1 + -(-len(waiting) // max(1, len(loaded))))
+            finally:
+                for contender in group:
+                    contender.close()
+                self._save(group)
+
+    def _load_group(self, waiting: Sequence[Cell], reference: Cell) -> list[Contender]:
+        """Load the reference and as many others as memory allows, at least one of those that wait."""
+        self._progress("warm-up", force=True)
+        budget = (self._request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE
+        group: list[Contender] = []
+        used = 0
+        cells = [reference, *(cell for cell in waiting if cell.trial != reference.trial)]
+        for cell in cells:
+            largest = max((each.log.peak_rss_bytes or 0 for each in group), default=0) or UNKNOWN_RSS_BYTES
+            full = len(group) > 1 and (used + largest > budget or len(group) >= MAX_WORKERS)
+            if full or self._stop.is_set():
+                break
+            contender = Contender(cell, self._journal.trial(cell.trial))
+            if contender.log.failure is None:
+                contender.load(self._launch, self._input)
+                contender.warm_up()
+            used += contender.log.peak_rss_bytes or 0
+            group.append(contender)
+            self._progress("warm-up")
+        return group
+
+    def _race(self, group: list[Contender], *, groups_left: int) -> None:
+        left = self._request.manifest.measure.max_seconds - self._measured_seconds()
+        left = max(MIN_RACE_SECONDS, left / groups_left)
+        meter = open_meter()
+        metering = 0.0
+        if isinstance(meter, Unavailable):
+            for contender in group:
+                contender.log.power_reason = meter.reason
+        else:
+            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE)
+        cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
+        race = Race(
+            group,
+            precision=self._request.manifest.measure.precision,
+            seconds=left - metering,
+            watch=Watch(cpus=cpus, agent_version=self._request.capabilities.agent_version),
+            order=random.Random(self._request.manifest.execution),  # noqa: S311 - an order, not a secret
+        )
+        finished_before = self._done
+        self._progress("measure", force=True)
+
+        def between(pace: Pace) -> None:
+            self._done = finished_before + pace.finished
+            self._progress("measure", eta_seconds=pace.eta_seconds)
+            if time.monotonic() - self._last_save > SAVE_SECONDS:
+                self._save(group)
+
+        with kept_off(cpus, board_cpus(self._request.capabilities)):
+            race.run(self._stop, between)
+            if isinstance(meter, Meter):
+                meter_all(group, meter, seconds=metering, stop=self._stop)
+        self._done = finished_before
+
+    def _measured_seconds(self) -> float:
+        since = time.monotonic() - (self._measuring_since or time.monotonic())
+        return self._spent_before + since
+
+    def _save(self, group: Sequence[Contender]) -> None:
+        for contender in group:
+            self._journal.save_trial(contender.log)
+        self._journal.save_run(RunLog(spent_seconds=self._measured_seconds()))
+        self._last_save = time.monotonic()
+
+    # -- accuracy
+
+    def _accuracy(self, todo: list[Cell]) -> None:
+        """Run the accuracy passes of the trials that did not fail."""
+        self._progress("accuracy", force=True)
+        cells = [cell for cell in todo if self._journal.trial(cell.trial).failure is None]
+        began = time.monotonic()
+
+        def between(done: int, total: int) -> None:
+            gone = time.monotonic() - began
+            self._progress("accuracy", eta_seconds=gone / done * (total - done))
+
+        run_passes(
+            cells,
+            manifest=self._request.manifest,
+            launch=self._launch,
+            journal=self._journal,
+            latency_input=self._input,
+            stop=self._stop,
+            between=between,
+        )
+
+    # -- records and progress
+
+    def _record(self, cell: Cell) -> Finished:
+        log = self._journal.trial(cell.trial)
+        accuracy = self._journal.accuracy_pass(pass_key(cell)) or PassLog(reason="no accuracy pass was run")
+        samples = None
+        if log.bursts:
+            samples = self._journal.add_artifact(Samples(log.trial, log.warmup_seconds, log.bursts))
+        record = trial_result(
+            cell,
+            self._request,
+            log=log,
+            accuracy=accuracy,
+            input_name=self._input_name,
+            samples_sha256=samples,
+        )
+        names = [name for name in (record.samples_sha256, record.predictions_sha256) if name]
+        return Finished(record, {name: str(self._journal.artifacts / name) for name in names})
+
+    def _finish(self, event: Finished) -> None:
+        self._emit(event)
+        self._done += 1
+        self._progress(self._phase, current=event.record.trial)
+
+    def _progress(
+        self, phase: Phase, *, eta_seconds: float | None = None, current: str = "", force: bool = False
+    ) -> None:
+        """Tell how far it is, about once a second, and never inside a burst."""
+        now = time.monotonic()
+        self._phase = phase
+        if not force and now - self._last_progress < PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        total = len(self._plan.trials) + len(self._plan.skipped)
+        self._emit(
+            Progressed(
+                Progress(phase, min(self._done, total), total, current, now - self._began, eta_seconds)
+            )
+        )
+
+
+@contextmanager
+def kept_off(measured: Sequence[int], board: Sequence[int]) -> Iterator[None]:
+    """Keep this process off the measured CPUs while it waits and computes, where the board has others."""
+    before = os.sched_getaffinity(0)
+    spare = (set(board) - set(measured)) & before
+    if spare:
+        os.sched_setaffinity(0, spare)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

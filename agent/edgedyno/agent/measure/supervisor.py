@@ -1,0 +1,186 @@
+"""One worker with one loaded variant: started, asked with deadlines, ended; its failures are values.
+
+The only place where measuring talks to a worker. It blocks on the pipe while the worker works.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
+from edgedyno.core.errors import RunError
+from edgedyno.core.manifest import Failure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from edgedyno.agent.measure.planner import Cell
+
+
+class Deadlines(Struct, frozen=True):
+    """How long a worker may take before it counts as hung, in seconds."""
+
+    start: float = 60.0
+    load: float = 300.0  # TVM and TensorRT build engines for minutes
+    first: float = 120.0
+    burst_floor: float = 20.0
+    burst_factor: float = 50.0
+    """Times the burst's expected duration: a throttled or crowded board is slow, not hung."""
+    precision: float = 120.0
+
+    def burst(self, expected_seconds: float) -> float:
+        """Return the deadline of a burst that should take `expected_seconds`."""
+        return self.burst_floor + self.burst_factor * expected_seconds
+
+
+class TrialError(RunError):
+    """A trial cannot go on: `failure` says why; the runner goes on with the others."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text, code=failure.code)
+        self.failure = failure
+
+
+class BurstAnswer(Struct, frozen=True):
+    """What a worker measured in one burst."""
+
+    latency_seconds: list[float]
+    started_monotonic_seconds: float
+    ended_monotonic_seconds: float
+    cpu_seconds: float
+    run_delay_seconds: float
+
+
+class Launch(Struct, frozen=True):
+    """What every worker of an execution is started with."""
+
+    pythons: dict[str, str]
+    """Interpreter by name of the environment."""
+    plugins: dict[str, Plugin]
+    files: dict[str, str]
+    scratch: str
+    memory_bytes: int | None
+    deadlines: Deadlines = Deadlines()
+
+
+class Worker:
+    """A live worker with the variant of one cell loaded; use it as a context manager."""
+
+    def __init__(self, cell: Cell, launch: Launch) -> None:
+        """Start the process and load the variant; raises TrialError."""
+        self.cell = cell
+        self._deadlines = launch.deadlines
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        self._process: WorkerProcess | None = None
+        try:
+            self._process = self._start(launch)
+            self.load_seconds = self._load(launch)
+        except TrialError:
+            self.close()
+            raise
+
+    def _start(self, launch: Launch) -> WorkerProcess:
+        python = launch.pythons.get(self.cell.environment)
+        plugin = launch.plugins.get(self.cell.runtime)
+        if python is None or plugin is None:
+            text = (
+                f"no interpreter or plugin for {self.cell.runtime} in environment {self.cell.environment!r}"
+            )
+            raise TrialError(Failure("runtime.unavailable", text))
+        try:
+            process = WorkerProcess(python, self._log)
+        except WorkerError as error:
+            raise TrialError(Failure(error.code, str(error))) from error
+        self._process = process
+        self._ask(
+            "start",
+            self._deadlines.start,
+            plugin=plugin._asdict(),
+            cpus=self.cell.cpus,
+            memory_bytes=launch.memory_bytes,
+        )
+        return process
+
+    def _load(self, launch: Launch) -> float:
+        path = launch.files.get(self.cell.variant_sha256 or "")
+        if path is None:
+            raise TrialError(Failure("artifact.missing", f"no file for variant {self.cell.variant_sha256}"))
+        answer = self._ask(
+            "load",
+            self._deadlines.load,
+            model=path,
+            threads=self.cell.threads,
+            batch=self.cell.batch,
+            scratch=launch.scratch,
+        )
+        return float(answer["load_seconds"])
+
+    def _ask(self, op: str, deadline_seconds: float, **arguments: object) -> dict[str, Any]:
+        if self._process is None:
+            raise TrialError(Failure("worker.gone", f"the worker is gone, cannot {op}"))
+        try:
+            return self._process.ask(op, deadline_seconds, **arguments)
+        except WorkerError as error:
+            if error.fatal:
+                self.close()
+            raise TrialError(Failure(error.code, str(error))) from error
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 when it is gone."""
+        return self._process.pid if self._process else 0
+
+    def bind(self, tensor: Path) -> None:
+        """Bind the prepared tensor in the file `tensor` as input."""
+        self._ask("bind", self._deadlines.first, path=str(tensor))
+
+    def first_inference(self) -> float:
+        """Run the first inference; return its seconds."""
+        return self._burst(1, self._deadlines.first).latency_seconds[0]
+
+    def burst(self, count: int, expected_seconds: float) -> BurstAnswer:
+        """Run `count` inferences; `expected_seconds` for all of them sets the deadline."""
+        return self._burst(count, self._deadlines.burst(expected_seconds))
+
+    def _burst(self, count: int, deadline_seconds: float) -> BurstAnswer:
+        answer = self._ask("burst", deadline_seconds, count=count)
+        return BurstAnswer(
+            [nanoseconds / 1e9 for nanoseconds in answer["latency_ns"]],
+            answer["started_ns"] / 1e9,
+            answer["ended_ns"] / 1e9,
+            answer["cpu_ns"] / 1e9,
+            answer["run_delay_ns"] / 1e9,
+        )
+
+    def infer(self, tensor: Path, folder: Path, name: str) -> list[str]:
+        """Infer one prepared tensor; return the files of its outputs."""
+        answer = self._ask("infer", self._deadlines.first, path=str(tensor), folder=str(folder), name=name)
+        return list(answer["outputs"])
+
+    def effective_precision(self) -> str:
+        """Return what really ran, in the runtime's own account, on what was bound last."""
+        return str(self._ask("precision", self._deadlines.precision)["effective_precision"])
+
+    def check(self) -> tuple[int, int, int]:
+        """Return the peak of resident bytes, the number of threads, and how many may leave the core set."""
+        answer = self._ask("check", self._deadlines.start)
+        return int(answer["peak_rss_bytes"]), int(answer["threads"]), int(answer["strayed_threads"])
+
+    def close(self) -> None:
+        """End the process, by force where it does not end by itself."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+        self._log.close()
+
+    def __enter__(self) -> Worker:  # noqa: PYI034 - typing.Self needs Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,109 @@
+"""Makes paho clients: protocol version, credentials, TLS; and tries a broker out. Keeps no connection."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paho.mqtt.client import Client
+
+    from edgedyno.agent.config import Broker
+
+CONNECT_SECONDS = 5.0
+# The protocol levels in CONNECT: 5 is MQTT 5, 4 is MQTT 3.1.1.
+Version = Literal[4, 5]
+NEWEST_VERSION: Version = 5
+
+
+def other_version(version: Version) -> Version:
+    """Return the version to try after one that the broker did not answer."""
+    return 4 if version == NEWEST_VERSION else NEWEST_VERSION
+
+
+def new_client(broker: Broker, *, client_id: str, version: Version) -> Client:
+    """Make a client that is driven by its owner's loop. Raises ConfigError, OSError for files of the configuration."""
+    mqtt = _import_paho(tls=broker.tls is not None)
+    client: Client = mqtt.Client(
+        mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
+    )
+    client.connect_timeout = CONNECT_SECONDS
+    if broker.username is not None:
+        client.username_pw_set(broker.username, read_password(broker))
+    if tls := broker.tls:
+        client.tls_set(ca_certs=tls.ca_file, certfile=tls.cert_file, keyfile=tls.key_file)
+    # With a writer registered, paho leaves all writing to the loop's thread instead of writing in the caller's.
+    client.on_socket_register_write = _leave_to_loop
+    return client
+
+
+def _leave_to_loop(*_: object) -> None:
+    """Do nothing: being there is enough."""
+
+
+def try_broker(broker: Broker, *, seconds: float) -> str | None:
+    """Connect under a name of its own, with nothing said or heard; return what is wrong, None when it works."""
+    problem = None
+    for version in (NEWEST_VERSION, other_version(NEWEST_VERSION)):
+        problem = _try_version(broker, version, time.monotonic() + seconds / 2)
+        if problem is None:
+            return None
+    return problem
+
+
+def _try_version(broker: Broker, version: Version, deadline: float) -> str | None:
+    answers: list[Any] = []
+    try:
+        client = new_client(broker, client_id="", version=version)
+        client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
+        client.connect(broker.host, broker.port_or_default)
+        while not answers and int(client.loop(1.0)) == 0 and time.monotonic() < deadline:
+            pass
+        client.disconnect()
+        client.loop(1.0)
+    except (OSError, ValueError) as error:
+        return str(error)
+    if not answers:
+        return "it does not answer"
+    return str(answers[0]) if answers[0].is_failure else None
+
+
+def read_password(broker: Broker) -> str | None:
+    """Return the password. Raises ConfigError when its file cannot be read."""
+    if broker.password_file is None:
+        return None
+    try:
+        return Path(broker.password_file).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"broker.password_file: {broker.password_file} cannot be read: {error}", code="config.password"
+        ) from error
+
+
+def _import_paho(*, tls: bool) -> Any:
+    """Import paho's client, without `ssl` where no TLS is wanted: that saves 3.5 MB of the daemon's memory.
+
+    paho and http.client both work without `ssl`; it is only hidden from them, and later imports find it.
+    """
+    with contextlib.nullcontext() if tls else _hidden("ssl"):
+        return importlib.import_module("paho.mqtt.client")
+
+
+@contextlib.contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]

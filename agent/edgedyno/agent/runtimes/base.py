@@ -1,0 +1,72 @@
+"""The contract of a runtime plugin. Runs in foreign interpreters: Python 3.8 and up, standard library only.
+
+A plugin is one module with one class that fulfils `Runtime`, and one line in the entry point group
+`edgedyno.runtimes`. The module may import its runtime only inside methods, is loaded only in a worker, and
+may import nothing else but the standard library, numpy and this module.
+"""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple
+
+
+class Probe(NamedTuple):
+    """Whether the runtime works here: a real model ran, or `reason` says why not."""
+
+    available: bool
+    version: Optional[str] = None
+    reason: Optional[str] = None
+    formats: Tuple[str, ...] = ()
+    """Formats of variants that it can load, such as `onnx`."""
+    details: Optional[Dict[str, str]] = None
+
+
+class LoadOptions(NamedTuple):
+    """How to load a variant."""
+
+    model: str
+    """Path of the file."""
+    threads: int
+    batch: int
+    scratch: str
+    """A folder for the runtime's own files, such as a profile."""
+
+
+class TensorSpec(NamedTuple):
+    """One input as the loaded model declares it; a dimension that is free is None."""
+
+    name: str
+    dtype: str
+    """As numpy names it."""
+    shape: Tuple[Optional[int], ...]
+
+
+class InferenceError(Exception):
+    """Why a runtime could not do what it was asked: a stable code and a sentence."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Runtime(Protocol):
+    """One inference engine; an instance holds at most one loaded variant."""
+
+    def probe(self) -> Probe:
+        """Run a tiny model of the plugin's own; never raises for a runtime that is missing or broken."""
+
+    def load(self, options: LoadOptions) -> None:
+        """Load a variant; raises InferenceError where it cannot be."""
+
+    def inputs(self) -> List[TensorSpec]:
+        """Tell the inputs of the loaded variant, in order."""
+
+    def bind(self, arrays: List[Any]) -> Callable[[], List[Any]]:
+        """Put one array for each input into the runtime's memory; return a reader of the latest outputs."""
+
+    def invoke(self) -> None:
+        """Run the variant once on what is bound: this call alone is timed."""
+
+    def effective_precision(self) -> str:
+        """Tell what really ran, from the runtime's own profile on what is bound."""
+
+    def close(self) -> None:
+        """Free the loaded variant."""

@@ -1,0 +1,94 @@
+"""INA3221 by hwmon (Jetson with JetPack 5 and later): three rails a chip, power as voltage x current.
+
+The driver has no power file. in1 to in3 are bus voltages, in4 to in6 shunt voltages, in7 is the sum of shunt
+voltages (Documentation/hwmon/ina3221.rst): only channels 1 to 3 are read.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from edgedyno.agent.host.read import entries, read_float, read_int, read_text
+from edgedyno.agent.sensors.base import Available, Reading, SensorSpec, Unavailable
+from edgedyno.agent.sensors.rails import Rail, add_up, total_rails
+
+if TYPE_CHECKING:
+    from edgedyno.agent.host.place import Place
+    from edgedyno.agent.host.profile import PowerRule
+
+SHUNT_STEP_VOLTS = 40e-6  # TI INA3221 data sheet (SBOS576B): one step of the shunt voltage register.
+SHUNT_DEFAULT_OHMS = 0.01  # The driver's own default where the device tree states none.
+NOT_CONNECTED = "NC"
+CHANNELS = (1, 2, 3)
+
+
+class Ina3221Hwmon:
+    """All INA3221 chips of the board as one source."""
+
+    spec = SensorSpec(
+        source="ina3221_hwmon", scope="module", kind="sampled", min_window_seconds=10.0, max_rate_hertz=50.0
+    )
+
+    def __init__(self, place: Place, rule: PowerRule | None = None) -> None:
+        self._place = place
+        self._rule = rule
+        self._chips: list[str] | None = None
+
+    def probe(self) -> Available | Unavailable:
+        """Find the chips and read their rails once."""
+        self._chips = find_chips(self._place)
+        if not self._chips:
+            return Unavailable("no INA3221 in /sys/class/hwmon")
+        rails = self._rails()
+        whole = add_up(rails, self._rule)
+        if isinstance(whole, Unavailable):
+            return whole
+        names = total_rails(rails, self._rule)
+        first = [] if isinstance(names, Unavailable) else names
+        periods = [read_float(f"{chip}/update_interval") for chip in self._chips]
+        known = [period / 1000 for period in periods if period]
+        return Available(
+            scope=self._rule.scope if self._rule else self.spec.scope,
+            rails=[*first, *(name for name in rails if name not in first)],
+            period_seconds=max(known) if known else None,
+            resolution=whole.step_watts,
+        )
+
+    def _rails(self) -> dict[str, Rail]:
+        return {name: rail for chip in self._chips or [] for name, rail in _read_chip(chip).items()}
+
+    def read(self) -> Reading | Unavailable:
+        """Read every rail, so that parts are held against their total each time."""
+        if self._chips is None:
+            self._chips = find_chips(self._place)
+        before = time.monotonic()
+        rails = self._rails()
+        at_seconds = (before + time.monotonic()) / 2
+        whole = add_up(rails, self._rule)
+        if isinstance(whole, Unavailable):
+            return whole
+        return Reading(at_seconds, whole.watts, tuple(rail.watts for rail in rails.values()))
+
+
+def find_chips(place: Place) -> list[str]:
+    """Return the hwmon folders of INA3221 chips."""
+    base = place.path("sys/class/hwmon")
+    return [f"{base}/{name}" for name in entries(base) if read_text(base / name / "name") == "ina3221"]
+
+
+def _read_chip(chip: str) -> dict[str, Rail]:
+    rails = {}
+    for channel in CHANNELS:
+        label = read_text(f"{chip}/in{channel}_label")
+        if label is None or label == NOT_CONNECTED or read_int(f"{chip}/in{channel}_enable") == 0:
+            continue
+        millivolts = read_float(f"{chip}/in{channel}_input")
+        milliamperes = read_float(f"{chip}/curr{channel}_input")
+        if millivolts is None or milliamperes is None:
+            continue
+        volts = millivolts / 1000
+        shunt_microohms = read_float(f"{chip}/shunt{channel}_resistor")
+        shunt_ohms = shunt_microohms / 1e6 if shunt_microohms else SHUNT_DEFAULT_OHMS
+        rails[label] = Rail(volts * milliamperes / 1000, volts * SHUNT_STEP_VOLTS / shunt_ohms)
+    return rails

@@ -1,0 +1,53 @@
+"""What every execution of a daemon works with, and where it works. No decisions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgedyno.agent.dialogue import Dialogue
+    from edgedyno.agent.events import AnyWake
+    from edgedyno.agent.journal import Entry, Journal
+    from edgedyno.agent.outbox import Outbox
+    from edgedyno.agent.spool import Spool
+    from edgedyno.core.board import Capabilities
+    from edgedyno.core.manifest import Manifest
+    from edgedyno.core.run import Environment
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The daemon's parts, as its executions see them."""
+
+    board: str
+    capabilities: Capabilities
+    environments: list[Environment]
+    work_dir: Path
+    journal: Journal
+    outbox: Outbox
+    spool: Spool
+    dialogue: Dialogue
+    fetch: Callable[[int, Manifest, threading.Event], None]
+    deliver: Callable[[AnyWake], None]
+    clock: Callable[[], float]
+    runner_command: Sequence[str]
+    silence_seconds: float
+
+
+def folder_of(work_dir: Path, entry: Entry) -> Path:
+    """Return the folder of an attempt; ids come from outside and are never used as names of files."""
+    return work_dir / hashlib.sha256(f"{entry.execution}\n{entry.attempt}".encode()).hexdigest()[:16]
+
+
+def silence_seconds(manifest: Manifest, at_least: float) -> float:
+    """Return how long a runner may say nothing: as long as measuring may take by the job's own words, at least."""
+    scenario = manifest.sweep.scenario
+    soak = scenario.soak if not isinstance(scenario, str) else None
+    soak_seconds = soak.minutes * 60.0 if soak else 0.0
+    return max(at_least, manifest.measure.max_seconds + soak_seconds + 60.0)

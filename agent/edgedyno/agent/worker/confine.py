@@ -1,0 +1,87 @@
+"""What a worker does to itself before a runtime is loaded: parent's death, memory limit, cores, signals."""
+
+import ctypes
+import os
+import resource
+import signal
+from typing import Any, Dict, List, Set, Tuple
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel for SIGKILL when the parent dies; leave at once where it has died already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def be_first_to_be_killed() -> None:
+    """Offer this process, not the runner or the daemon, to the kernel when memory runs out."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass  # not permitted here: the kernel then picks by size, which is the worker anyway
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """Limit private writable memory (RLIMIT_DATA); many runtimes reserve address space freely."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
+def no_core_dumps() -> None:
+    """Keep a crash from writing the model and its weights to disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def pin(cpus: List[int]) -> None:
+    """Allow this process only these CPUs; threads that start later inherit it."""
+    os.sched_setaffinity(0, cpus)
+
+
+def strayed_threads(cpus: List[int]) -> Tuple[int, int]:
+    """Return how many threads this process has, and how many of them may run outside `cpus`."""
+    allowed = set(cpus)
+    masks = [parse_cpu_list(mask) for mask in _allowed_lists()]
+    return len(masks), sum(1 for mask in masks if not mask <= allowed)
+
+
+def _allowed_lists() -> List[str]:
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/" + task + "/status") as file:
+                found += [line.split(":")[1] for line in file if line.startswith("Cpus_allowed_list:")]
+        except OSError:
+            continue  # the thread has ended meanwhile
+    return found
+
+
+def parse_cpu_list(text: str) -> Set[int]:
+    """Read the kernel's list format, such as `0-3,8`."""
+    cpus: Set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if first:
+            cpus.update(range(int(first), int(last or first) + 1))
+    return cpus
+
+
+def run_delay_ns() -> int:
+    """Return how long this process's threads have waited for a CPU; 0 where the kernel does not count."""
+    total = 0
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/" + task + "/schedstat") as file:
+                total += int(file.read().split()[1])
+        except (OSError, IndexError):
+            continue
+    return total
+
+
+def usage() -> Dict[str, Any]:
+    """Return the peak of resident memory so far."""
+    return {"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

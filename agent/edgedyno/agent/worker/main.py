@@ -1,0 +1,169 @@
+"""The worker's loop: one JSON line in, one JSON line out, nothing in between but the runtime.
+
+It loads one variant, runs bursts on command and returns raw samples. It never decides anything.
+"""
+
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any, Callable, Dict, List, Optional
+
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
+from edgedyno.agent.worker import confine, optouts, tensors
+
+Answer = Dict[str, Any]
+
+
+def main(command_fd: int, answer_fd: int, parent_pid: int) -> int:
+    """Serve commands until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
+    confine.die_with_parent(parent_pid)
+    confine.no_core_dumps()
+    confine.be_first_to_be_killed()
+    optouts.opt_out()
+    worker = Worker()
+    with os.fdopen(command_fd, "r", encoding="utf-8") as commands, os.fdopen(
+        answer_fd, "w", encoding="utf-8"
+    ) as answers:
+        for line in commands:
+            answers.write(json.dumps(_serve(worker, json.loads(line))) + "\n")
+            answers.flush()
+    return 0
+
+
+def _serve(worker: "Worker", command: Answer) -> Answer:
+    try:
+        answer = worker.commands[command.pop("op")](**command)
+    except InferenceError as failure:
+        return {"ok": False, "code": failure.code, "text": str(failure)}
+    except MemoryError:
+        return {
+            "ok": False,
+            "code": "worker.memory",
+            "text": "the runtime asked for more memory than its limit",
+        }
+    except Exception as error:  # noqa: BLE001 - plugin boundary: it costs one trial
+        traceback.print_exc(file=sys.stderr)
+        if "bad_alloc" in str(error):
+            return {"ok": False, "code": "worker.memory", "text": "the runtime ran out of memory: %s" % error}
+        return {"ok": False, "code": "runtime.error", "text": "%s: %s" % (type(error).__name__, error)}
+    answer["ok"] = True
+    return answer
+
+
+class Worker:
+    """One runtime with at most one variant."""
+
+    def __init__(self) -> None:
+        self.commands: Dict[str, Callable[..., Answer]] = {
+            "start": self.start,
+            "probe": self.probe,
+            "load": self.load,
+            "bind": self.bind,
+            "burst": self.burst,
+            "infer": self.infer,
+            "precision": self.precision,
+            "check": self.check,
+        }
+        self._runtime: Any = None
+        self._read: Callable[[], List[Any]] = list
+        self._cpus: List[int] = []
+        self._batch = 1
+
+    def start(
+        self,
+        plugin: Dict[str, Any],
+        cpus: Optional[List[int]] = None,
+        memory_bytes: Optional[int] = None,
+    ) -> Answer:
+        """Take cores and limits, then load the plugin: in this order, so that every thread inherits them."""
+        no_network = optouts.leave_network()
+        if cpus:
+            confine.pin(cpus)
+            self._cpus = cpus
+        if memory_bytes:
+            confine.limit_memory(memory_bytes)
+        self._runtime = load_plugin(plugin["module"], plugin["attribute"], plugin.get("file"))()
+        return {"no_network": no_network}
+
+    def probe(self) -> Answer:
+        """Ask the runtime whether it works here."""
+        return {"probe": self._runtime.probe()._asdict()}
+
+    def load(self, model: str, threads: int, batch: int, scratch: str) -> Answer:
+        """Load the variant and time it."""
+        started = time.perf_counter_ns()
+        self._runtime.load(LoadOptions(model, threads, batch, scratch))
+        elapsed = time.perf_counter_ns() - started
+        self._batch = batch
+        # From here on nothing is collected: a collection inside a burst would be measured.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        return {"load_seconds": elapsed / 1e9, "inputs": [spec._asdict() for spec in self._runtime.inputs()]}
+
+    def bind(self, path: Optional[str] = None) -> Answer:
+        """Bind the tensor at `path` as the only input; without a path the plugin gets no arrays."""
+        self._read = self._runtime.bind([] if path is None else [self._tensor(path)])
+        return {}
+
+    def _tensor(self, path: str) -> Any:
+        specs = self._runtime.inputs()
+        if len(specs) != 1:
+            names = ", ".join(spec.name for spec in specs)
+            raise InferenceError("input.count", "found %d inputs (%s), expected one" % (len(specs), names))
+        return tensors.read_for(specs[0], path, self._batch)
+
+    def burst(self, count: int) -> Answer:
+        """Run `count` inferences and return the time of each."""
+        invoke, clock = self._runtime.invoke, time.perf_counter_ns
+        stamps = [0] * count
+        delay, cpu = confine.run_delay_ns(), time.process_time_ns()
+        started = time.monotonic_ns()
+        for index in range(count):
+            before = clock()
+            invoke()
+            stamps[index] = clock() - before
+        ended = time.monotonic_ns()
+        return {
+            "latency_ns": stamps,
+            "started_ns": started,
+            "ended_ns": ended,
+            "cpu_ns": time.process_time_ns() - cpu,
+            "run_delay_ns": confine.run_delay_ns() - delay,
+        }
+
+    def infer(self, path: str, folder: str, name: str) -> Answer:
+        """Infer one prepared tensor and write the outputs."""
+        self.bind(path)
+        self._runtime.invoke()
+        return {"outputs": tensors.write_outputs(self._read(), self._batch, folder, name)}
+
+    def precision(self) -> Answer:
+        """Ask what really ran."""
+        return {"effective_precision": self._runtime.effective_precision()}
+
+    def check(self) -> Answer:
+        """Tell whether every thread keeps to the cores, and the peak of memory."""
+        threads, strayed = confine.strayed_threads(self._cpus) if self._cpus else (0, 0)
+        return dict(confine.usage(), threads=threads, strayed_threads=strayed)
+
+
+def load_plugin(module: str, attribute: str, file: Optional[str] = None) -> Callable[[], Any]:
+    """Import the plugin's class: from this package, from `file`, or from the interpreter's own packages."""
+    if file is None:
+        loaded = importlib.import_module(module)
+    else:
+        spec = importlib.util.spec_from_file_location(module, file)
+        if spec is None or spec.loader is None:
+            raise InferenceError("plugin.invalid", "found %s, expected a Python module" % file)
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[module] = loaded
+        spec.loader.exec_module(loaded)
+    return getattr(loaded, attribute)  # type: ignore[no-any-return]

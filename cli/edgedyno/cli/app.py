@@ -1,0 +1,375 @@
+"""The operator's commands: what exists and how it is called. Each command imports its work when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Find out which runtime, precision, threads and cores to deploy your model with: measured on your own
+boards, by latency, energy and accuracy, with stated certainty.
+
+\b
+Examples:
+  edgedyno run job.yaml                 measure on this machine, no broker or controller needed
+  edgedyno up --demo                    a whole fleet of one on loopback, with sample jobs
+  edgedyno jobs submit job.yaml --wait  hand a job to the fleet and wait for the verdict
+  edgedyno agent doctor                 what works on this board, and why not
+"""
+EPILOG = """\b
+Exit codes: 0 ok; 1 the run failed or a declared requirement is not met; 2 usage or configuration;
+3 board, broker or controller out of reach; 4 part of the fleet failed; 130 interrupted.
+"""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--controller", envvar="EDGEDYNO_CONTROLLER_URL", help="The controller's address.", metavar="URL"
+    ),
+]
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+app = typer.Typer(
+    name="edgedyno",
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # importing rich would double the time of --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _group(name: str, text: str) -> typer.Typer:
+    group = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(group, name=name)
+    return group
+
+
+jobs = _group("jobs", "Submit jobs and follow them.")
+boards = _group("boards", "See and label the boards of the fleet.")
+results = _group("results", "List, look into and export results.")
+models = _group("models", "Build and check the variants of a model.")
+controller = _group("controller", "Run and keep the controller.")
+config = _group("config", "See the configuration in force.")
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run one operator's command; return its exit code."""
+    try:
+        code = app(arguments, prog_name="edgedyno", standalone_mode=True)
+    except SystemExit as stop:
+        code = stop.code
+    return code if isinstance(code, int) else 0
+
+
+@app.command()
+def run(
+    job: Annotated[Path, typer.Argument(help="Job file.", metavar="JOB.yaml")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for results, samples and report.")] = None,
+    runtime_python: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--python", help="Another interpreter to look for runtimes in, as NAME=PATH.", metavar="NAME=PATH"
+        ),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run a job on this machine, without broker or controller."""
+    from edgedyno.cli.run import run_job
+
+    raise typer.Exit(run_job(job, out=out, pythons=runtime_python or [], as_json=as_json))
+
+
+@app.command()
+def up(
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Submit the sample jobs, wait, print the verdicts, end.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="With --demo: stay up afterwards.")] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder to keep everything in (default: a new one).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --demo: folder for results and report.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="HTTP port of the controller; 0 takes a free one.")] = 0,
+) -> None:
+    """Start broker, controller and one agent on loopback, and say where everything is."""
+    from edgedyno.cli.up import bring_up
+
+    raise typer.Exit(bring_up(demo=demo, keep=keep, data=data, out=out, port=port))
+
+
+@jobs.command("submit")
+def jobs_submit(
+    job: Annotated[Path, typer.Argument(help="Job file.", metavar="JOB.yaml")],
+    url: Url = DEFAULT_URL,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job and print the verdict.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Submit a job; its model and images are uploaded where they are missing."""
+    from edgedyno.cli.jobs import submit
+
+    raise typer.Exit(submit(job, url=url, wait=wait, as_json=as_json))
+
+
+@jobs.command("list")
+def jobs_list(url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """List all jobs, newest first."""
+    from edgedyno.cli.jobs import list_jobs
+
+    list_jobs(url=url, as_json=as_json)
+
+
+@jobs.command("show")
+def jobs_show(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Show one job and its executions."""
+    from edgedyno.cli.jobs import show
+
+    show(job, url=url, as_json=as_json)
+
+
+@jobs.command("watch")
+def jobs_watch(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Follow a job with progress bars until it ends."""
+    from edgedyno.cli.jobs import watch
+
+    raise typer.Exit(watch([job], url=url, as_json=as_json))
+
+
+@jobs.command("cancel")
+def jobs_cancel(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Cancel a job on every board."""
+    from edgedyno.cli.jobs import act
+
+    act(job, "cancel", url=url, as_json=as_json)
+
+
+@jobs.command("retry")
+def jobs_retry(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Run the executions of a job that failed or timed out again."""
+    from edgedyno.cli.jobs import act
+
+    act(job, "retry", url=url, as_json=as_json)
+
+
+@boards.command("list")
+def boards_list(url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """List the boards, those that are gone with when they were last seen."""
+    from edgedyno.cli.boards import list_boards
+
+    list_boards(url=url, as_json=as_json)
+
+
+@boards.command("show")
+def boards_show(board: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Show what was found on a board."""
+    from edgedyno.cli.boards import show
+
+    show(board, url=url, as_json=as_json)
+
+
+@boards.command("label")
+def boards_label(
+    board: str,
+    labels: Annotated[
+        list[str], typer.Argument(help="Labels to set; KEY= removes one.", metavar="KEY=VALUE...")
+    ],
+    url: Url = DEFAULT_URL,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Set or remove labels, by which jobs choose boards."""
+    from edgedyno.cli.boards import label
+
+    label(board, labels, url=url, as_json=as_json)
+
+
+@boards.command("drain")
+def boards_drain(
+    board: str,
+    url: Url = DEFAULT_URL,
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Give the board new jobs again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give a board no new jobs; what runs there ends as usual."""
+    from edgedyno.cli.boards import drain
+
+    drain(board, drained=not undo, url=url, as_json=as_json)
+
+
+JobFilter = Annotated[str | None, typer.Option("--job", help="Only results of this job.")]
+BoardFilter = Annotated[str | None, typer.Option("--board", help="Only results of this board.")]
+
+
+@results.command("list")
+def results_list(
+    job: JobFilter = None, board: BoardFilter = None, url: Url = DEFAULT_URL, *, as_json: Json = False
+) -> None:
+    """List results in a table."""
+    from edgedyno.cli.results import list_results
+
+    list_results(job=job, board=board, url=url, as_json=as_json)
+
+
+@results.command("show")
+def results_show(trial: str, job: JobFilter = None, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Show everything about one trial."""
+    from edgedyno.cli.results import show
+
+    show(trial, job=job, url=url, as_json=as_json)
+
+
+@results.command("export")
+def results_export(
+    job: JobFilter = None,
+    board: BoardFilter = None,
+    form: Annotated[str, typer.Option("--output", help="jsonl or csv.", metavar="FORMAT")] = "jsonl",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Write results to stdout, one line each."""
+    from edgedyno.cli.results import export
+
+    export(job=job, board=board, form=form, url=url)
+
+
+@app.command()
+def verdict(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Print the verdict of a job, or of the folder that `edgedyno run --out` wrote."""
+    from edgedyno.cli.verdict import show_verdict
+
+    raise typer.Exit(show_verdict(job, url=url, as_json=as_json))
+
+
+@app.command()
+def compare(first: str, second: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Compare two jobs (or result folders) cell by cell: the ratio of their medians and its interval."""
+    from edgedyno.cli.compare import compare_results
+
+    compare_results(first, second, url=url, as_json=as_json)
+
+
+@app.command()
+def report(
+    job: str,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write (default: JOB.html).")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Write the report of a job as one self-contained HTML file."""
+    from edgedyno.cli.verdict import write_report
+
+    write_report(job, out=out, url=url)
+
+
+@models.command("list")
+def models_list(*, as_json: Json = False) -> None:
+    """List the model profiles that come with edgedyno."""
+    from edgedyno.cli.models import list_models
+
+    list_models(as_json=as_json)
+
+
+@models.command("check")
+def models_check(model: str, *, as_json: Json = False) -> None:
+    """Say what a model profile or ONNX file is, and what will trip."""
+    from edgedyno.cli.models import check
+
+    check(model, as_json=as_json)
+
+
+@models.command("build")
+def models_build(
+    model: str,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the variants.")] = Path("variants"),
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Data set whose calibration images to use.")
+    ] = "coco_ccby",
+    precisions: Annotated[str, typer.Option("--precisions", help="Comma-separated.")] = "fp32,fp16,int8",
+    *,
+    reduce_range: Annotated[
+        bool | None,
+        typer.Option(help="7-bit weights, for x86 without VNNI (default: as this machine needs)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build the variants of a model from its FP32 source."""
+    from edgedyno.cli.models import build
+
+    build(model, out=out, dataset=dataset, precisions=precisions, reduce_range=reduce_range, as_json=as_json)
+
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+
+
+@controller.command("run")
+def controller_run(
+    config_file: ConfigFile = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data", help="Folder for artifacts and the database.")
+    ] = None,
+    broker: Annotated[str | None, typer.Option("--broker", help="HOST:PORT of the MQTT broker.")] = None,
+    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT of the HTTP API.")] = None,
+) -> None:
+    """Run the controller in the foreground."""
+    from edgedyno.cli.controller import run_controller
+
+    raise typer.Exit(run_controller(config_file, data_dir=data_dir, broker=broker, listen=listen))
+
+
+@controller.command("migrate")
+def controller_migrate(config_file: ConfigFile = None) -> None:
+    """Bring the database to this version's schema."""
+    from edgedyno.cli.controller import migrate
+
+    migrate(config_file)
+
+
+@controller.command("backup")
+def controller_backup(target: Path, config_file: ConfigFile = None) -> None:
+    """Copy database and artifacts into a new folder, while the controller runs."""
+    from edgedyno.cli.controller import backup
+
+    backup(target, config_file)
+
+
+@config.command("show")
+def config_show(
+    *,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the configuration of agent and controller that is in force here."""
+    from edgedyno.cli.config import show_config
+
+    show_config(origin=origin, as_json=as_json)
+
+
+@app.command("agent", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def agent() -> None:
+    """Run the board's side: run, doctor, caps, enroll (`edgedyno agent --help`)."""
+    raise AssertionError("dispatched in main")
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"edgedyno {version('edgedyno')}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def main_options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""

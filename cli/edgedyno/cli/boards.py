@@ -1,0 +1,97 @@
+"""`edgedyno boards`: list, show, label, drain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgedyno.cli.client import Controller
+from edgedyno.cli.output import print_json, print_table, say
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.units import format_bytes
+
+
+def list_boards(*, url: str, as_json: bool) -> None:
+    """Print the boards of the fleet."""
+    with Controller(url) as controller:
+        boards = controller.call("GET", "/boards")["boards"]
+    if as_json:
+        print_json(boards)
+        return
+    columns = ("board", "state", "profile", "labels", "runtimes", "running")
+    print_table("", columns, [_row(board) for board in boards])
+    if not boards:
+        say("no board has reported yet; start one with: edgedyno agent run")
+
+
+def _row(board: dict[str, Any]) -> list[object]:
+    capabilities = board["capabilities"] or {"runtimes": []}
+    runtimes = [f"{one['name']} {one['version']}" for one in capabilities["runtimes"] if one["available"]]
+    labels = " ".join(f"{key}={value}" for key, value in sorted(board["labels"].items()))
+    return [board["board"], _state(board), board["profile"], labels, ", ".join(runtimes), board["execution"]]
+
+
+def _state(board: dict[str, Any]) -> str:
+    seen = board["last_seen_seconds"]
+    state = (
+        "online" if board["online"] else f"gone, seen {seen:.0f} s ago" if seen is not None else "never seen"
+    )
+    return f"{state}, drained" if board["drained"] else state
+
+
+def show(board: str, *, url: str, as_json: bool) -> None:
+    """Print what was found on a board."""
+    with Controller(url) as controller:
+        found = controller.call("GET", f"/boards/{board}")
+    if as_json:
+        print_json(found)
+        return
+    capabilities = found["capabilities"]
+    rows = [["board", found["board"]], ["state", _state(found)], ["profile", found["profile"]]]
+    if capabilities:
+        rows += [
+            ["name", capabilities["name"]],
+            ["system", f"{capabilities['os']}, Linux {capabilities['kernel']}, {capabilities['arch']}"],
+            ["memory", format_bytes(capabilities["memory_bytes"])],
+            [
+                "core sets",
+                "; ".join(f"{name}: {_cpus(cpus)}" for name, cpus in capabilities["core_sets"].items()),
+            ],
+            ["features", ", ".join(capabilities["cpu"]["features"])],
+            *(["runtime", _available(one)] for one in capabilities["runtimes"]),
+            *(["power", _available({**one, "name": one["source"]})] for one in capabilities["power"]),
+        ]
+    print_table("", ("", ""), rows)
+
+
+def _cpus(cpus: list[int]) -> str:
+    return ",".join(map(str, cpus))
+
+
+def _available(item: dict[str, Any]) -> str:
+    name = f"{item['name']} {item.get('version') or item.get('scope') or ''}".strip()
+    return name if item["available"] else f"{name}: not available: {item['reason']}"
+
+
+def label(board: str, labels: list[str], *, url: str, as_json: bool) -> None:
+    """Set labels given as KEY=VALUE, and remove those given as KEY=."""
+    changes = {}
+    for text in labels:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"found the label {text!r}, expected KEY=VALUE (KEY= removes it)")
+        changes[key] = value or None
+    _patch(board, {"labels": changes}, url=url, as_json=as_json)
+
+
+def drain(board: str, *, drained: bool, url: str, as_json: bool) -> None:
+    """Stop or go on giving a board new jobs."""
+    _patch(board, {"drained": drained}, url=url, as_json=as_json)
+
+
+def _patch(board: str, change: dict[str, Any], *, url: str, as_json: bool) -> None:
+    with Controller(url) as controller:
+        found = controller.call("PATCH", f"/boards/{board}", json=change)
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{board}: {_state(found)}; labels: {found['labels']}")

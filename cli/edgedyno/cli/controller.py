@@ -1,0 +1,54 @@
+"""`edgedyno controller`: run, migrate, backup."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from edgedyno.cli.output import say
+from edgedyno.controller.config import load_config
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run_controller(
+    config_file: Path | None, *, data_dir: Path | None, broker: str | None, listen: str | None
+) -> int:
+    """Run the service until it is told to stop."""
+    from edgedyno.controller.main import run_service
+
+    flags = {"data_dir": str(data_dir) if data_dir else None}
+    flags |= _address("--broker", broker, "broker_host", "broker_port")
+    flags |= _address("--listen", listen, "listen_host", "listen_port")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    run_service(
+        load_config(config_file, flags=flags), on_ready=lambda url: say(f"the controller is at {url}")
+    )
+    return 0
+
+
+def _address(option: str, text: str | None, host_key: str, port_key: str) -> dict[str, Any]:
+    if text is None:
+        return {}
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, ""
+    if not host or (port and not port.isdigit()):
+        raise ConfigError(f"{option}: found {text!r}, expected HOST:PORT")
+    return {host_key: host.strip("[]"), port_key: int(port) if port else None}
+
+
+def migrate(config_file: Path | None) -> None:
+    """Bring the database up to date."""
+    from edgedyno.controller.main import migrate_database
+
+    say(f"database is at schema {migrate_database(load_config(config_file))}")
+
+
+def backup(target: Path, config_file: Path | None) -> None:
+    """Write database and artifacts into `target`."""
+    from edgedyno.controller.backup import write_backup
+
+    say(f"wrote {write_backup(load_config(config_file), target)}")

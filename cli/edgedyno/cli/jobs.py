@@ -1,0 +1,168 @@
+"""`edgedyno jobs`: submit, list, show, watch, cancel, retry."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgedyno.cli.client import Controller
+from edgedyno.cli.output import print_json, print_results, print_table, say
+from edgedyno.cli.places import cache_folder
+from edgedyno.cli.progress import ExecutionProgress
+from edgedyno.cli.verdict import exit_code, print_verdicts
+from edgedyno.controller.lab.verdict import Verdict
+from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedyno.core.manifest import ResolvedJob
+
+POLL_SECONDS = 0.5
+PART_FAILED = 4
+ENDED = frozenset({"succeeded", "failed", "canceled"})
+
+
+def submit(path: Path, *, url: str, wait: bool, as_json: bool) -> int:
+    """Resolve a job file, upload what is missing, submit it; with `wait` follow it to its verdict."""
+    with Controller(url) as controller:
+        answer, _ = submit_file(controller, path)
+    if not wait:
+        if as_json:
+            print_json(answer)
+        else:
+            print(answer["job"])  # noqa: T201 - the id alone, for scripts
+            say(f"queued for {', '.join(answer['boards'])}; follow it: edgedyno jobs watch {answer['job']}")
+        return 0
+    return watch([answer["job"]], url=url, as_json=as_json)
+
+
+def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], ResolvedJob]:
+    """Submit the job in a file; return its id and boards, and what was submitted."""
+    from edgedyno.controller.lab.files import ContentStore
+    from edgedyno.controller.lab.resolve import load_job, resolve_job
+
+    store = ContentStore(cache_folder() / "store")
+    resolved = resolve_job(load_job(path), base=path.parent, store=store)
+    files = [resolved.source, *resolved.calibration, *(image.file for image in resolved.images)]
+    if resolved.annotations:
+        files.append(resolved.annotations)
+    for sha256, size_bytes in controller.upload({file.sha256: store.path(file.sha256) for file in files}):
+        say(f"uploaded {sha256[:12]} ({size_bytes} bytes)") if size_bytes > 10_000_000 else None  # noqa: PLR2004
+    return controller.submit(resolved), resolved
+
+
+def list_jobs(*, url: str, as_json: bool) -> None:
+    """Print all jobs."""
+    with Controller(url) as controller:
+        jobs = controller.call("GET", "/jobs")["jobs"]
+    if as_json:
+        print_json(jobs)
+        return
+    rows = [[job["job"], job["state"], _counts(job["executions"]), job["created_at"]] for job in jobs]
+    print_table("", ("job", "state", "executions", "created"), rows)
+
+
+def _counts(executions: list[dict[str, Any]]) -> str:
+    states = [execution["state"] for execution in executions]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def show(job: str, *, url: str, as_json: bool) -> None:
+    """Print one job with its executions."""
+    with Controller(url) as controller:
+        found = controller.call("GET", f"/jobs/{job}")
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "",
+        ("job", "state", "created", "failure"),
+        [[found["job"], found["state"], found["created_at"], _why(found)]],
+    )
+    rows = [[record.board, _state(record), record.attempt, record.reason] for record in _executions(found)]
+    print_table("", ("board", "state", ">attempt", "reason"), rows)
+
+
+def act(job: str, action: str, *, url: str, as_json: bool) -> None:
+    """Cancel or retry a job."""
+    with Controller(url) as controller:
+        found = controller.call("POST", f"/jobs/{job}/{action}")
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{job}: {action} requested")
+
+
+def watch(jobs: list[str], *, url: str, as_json: bool) -> int:
+    """Follow jobs until they end, print results and verdicts; return the exit code for all of them."""
+    with Controller(url) as controller:
+        found = follow(controller, jobs)
+        codes = [_conclude(controller, job, as_json=as_json) for job in found]
+    return max(codes)
+
+
+def follow(controller: Controller, jobs: list[str]) -> list[dict[str, Any]]:
+    """Show progress until every job has ended; return their final records."""
+    with ExecutionProgress() as progress:
+        while True:
+            found = [controller.call("GET", f"/jobs/{job}") for job in jobs]
+            for job in found:
+                _show_progress(progress, job)
+            if all(job["state"] in ENDED for job in found):
+                return found
+            time.sleep(POLL_SECONDS)
+
+
+def _show_progress(progress: ExecutionProgress, job: dict[str, Any]) -> None:
+    executions = _executions(job)
+    if not executions or job["state"] == "building":
+        progress.say(job["job"], "building variants" if job["state"] == "building" else job["state"])
+    for record in executions:
+        if record.progress and record.state == "IN_PROGRESS":
+            progress.show(record.execution, record.progress)
+        elif job["state"] != "building":
+            progress.say(record.execution, _state(record))
+
+
+def _conclude(controller: Controller, job: dict[str, Any], *, as_json: bool) -> int:
+    results = controller.results(job=job["job"])
+    verdicts = msgspec.convert(
+        controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"], list[Verdict]
+    )
+    if as_json:
+        print_json({"job": job, "results": results, "verdicts": verdicts})
+    else:
+        print_results(results, title=job["job"])
+        print_verdicts(verdicts)
+        for record in _executions(job):
+            if record.state != "SUCCEEDED":
+                say(f"{record.board}: {_state(record)}: {record.reason or 'no reason given'}")
+        if _why(job):
+            say(f"{job['job']} failed: {_why(job)}")
+    return result_code(job, verdicts)
+
+
+def result_code(job: dict[str, Any], verdicts: list[Verdict]) -> int:
+    """Return the exit code of an ended job: 4 when some boards failed, 1 when it or its verdict failed."""
+    states = [record.state for record in _executions(job)]
+    failed = sum(state in TERMINAL_STATES and state != "SUCCEEDED" for state in states)
+    if failed and failed < len(states):
+        return PART_FAILED
+    return 1 if failed or job["state"] != "succeeded" or not verdicts else exit_code(verdicts)
+
+
+def _executions(job: dict[str, Any]) -> list[ExecutionRecord]:
+    return msgspec.convert(job["executions"], list[ExecutionRecord])
+
+
+def _state(record: ExecutionRecord) -> str:
+    phase = f" ({record.phase})" if record.phase and record.state == "IN_PROGRESS" else ""
+    return f"{record.state}{phase}{', stalled' if record.stalled else ''}"
+
+
+def _why(job: dict[str, Any]) -> str | None:
+    failure = job.get("failure")
+    return failure["text"] if failure else None

@@ -1,0 +1,118 @@
+"""What users read: data on stdout, words on stderr, tables in the terminal's width, JSON when asked."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from edgedyno.core.units import format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edgedyno.core.result import Result
+
+
+@cache
+def stdout() -> Console:
+    """Return the console for data; it obeys NO_COLOR."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+@cache
+def stderr() -> Console:
+    """Return the console for words and progress."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not data."""
+    stderr().print(text, markup=False)
+
+
+def print_json(data: Any) -> None:
+    """Print any value of ours as indented JSON."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print rows under columns; a column whose name begins with `>` is aligned to the right."""
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    stdout().print(table)
+
+
+RESULT_COLUMNS = (
+    "board", "model", "runtime", "precision", ">threads", "cores", ">p50", "±", ">accuracy",
+    ">drop", "energy", "note",
+)  # fmt: skip
+
+
+def result_row(result: Result) -> list[object]:
+    """Return one result in the columns of RESULT_COLUMNS."""
+    latency, accuracy, drop, energy = (
+        result.latency_seconds,
+        result.accuracy,
+        result.accuracy_drop,
+        result.energy_joules_per_inference,
+    )
+    return [
+        result.board,
+        result.model,
+        result.runtime,
+        _precision(result),
+        result.threads,
+        result.cores,
+        format_seconds(latency.p50) if latency else None,
+        _half_width(result),
+        f"{accuracy.value:.3f}" if accuracy else None,
+        f"{drop.value * 100:.1f} pt" if drop else None,
+        f"{energy.value * 1e3:.3g} mJ" if energy else None,
+        note(result),
+    ]
+
+
+def _precision(result: Result) -> str:
+    ran = result.effective_precision
+    return result.precision if ran in (None, result.precision) else f"{result.precision} (ran {ran})"
+
+
+def _half_width(result: Result) -> str | None:
+    latency = result.latency_seconds
+    if latency is None or latency.p50_low is None or latency.p50_high is None:
+        return None
+    return f"{(latency.p50_high - latency.p50_low) / 2 / latency.p50:.1%}"
+
+
+def note(result: Result) -> str:
+    """Say in a few words what a reader must know of a result before believing its numbers."""
+    if result.failure is not None:
+        return f"{result.status}: {result.failure.text}"
+    if not result.validity.valid:
+        return "void: " + "; ".join(result.validity.reasons)
+    if result.eliminated:
+        return "eliminated: beaten beyond doubt"
+    return "not settled in the time given" if result.settled is False else ""
+
+
+def print_results(results: list[Result], *, title: str = "") -> None:
+    """Print results as a table, without the columns that say the same or nothing in every row."""
+    rows = [result_row(result) for result in results]
+    names = list(RESULT_COLUMNS)
+    dull = {
+        index
+        for index, name in enumerate(names)
+        if all(row[index] in (None, "") for row in rows)
+        or (name in ("board", "model", "cores", "runtime") and len({row[index] for row in rows}) == 1)
+    }
+    shown = [index for index in range(len(names)) if index not in dull]
+    print_table(title, [names[i] for i in shown], [[row[i] for i in shown] for row in rows])

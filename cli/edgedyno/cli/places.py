@@ -1,0 +1,56 @@
+"""Where this user's files are kept, and the results folder that `run` and the demo write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: $EDGEDYNO_CACHE, else the user's cache folder."""
+    given = os.environ.get("EDGEDYNO_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(given) if given else base / "edgedyno"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def write_results(folder: Path, results: Iterable[Result]) -> None:
+    """Write `results.jsonl`: one result record a line."""
+    write_atomic(
+        folder / "results.jsonl", b"".join(msgspec.json.encode(result) + b"\n" for result in results)
+    )
+
+
+def read_results(folder: Path) -> list[Result]:
+    """Read `results.jsonl` from a folder; raise ConfigError where it is missing or damaged."""
+    path = folder / "results.jsonl"
+    decoder = msgspec.json.Decoder(Result)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: no results here ({error.strerror})", code="results.missing") from error
+    results = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            raise ConfigError(
+                f"{path}:{number}: not a result record: {error}", code="results.invalid"
+            ) from error
+    return results

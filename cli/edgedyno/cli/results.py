@@ -1,0 +1,80 @@
+"""`edgedyno results`: list, show, export."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgedyno.cli.client import Controller
+from edgedyno.cli.output import print_json, print_results, print_table, say
+from edgedyno.core.document import nearest
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgedyno.core.result import Result
+
+
+def list_results(*, job: str | None, board: str | None, url: str, as_json: bool) -> None:
+    """Print results in a table."""
+    with Controller(url) as controller:
+        results = controller.results(job=job, board=board)
+    if as_json:
+        print_json(results)
+        return
+    print_results(results)
+    if not results:
+        say("no results yet")
+
+
+def show(trial: str, *, job: str | None, url: str, as_json: bool) -> None:
+    """Print every field of one trial's result."""
+    with Controller(url) as controller:
+        results = controller.results(job=job)
+    found = [result for result in results if result.trial.startswith(trial)]
+    if not found:
+        hint = nearest(trial, [result.trial for result in results])
+        raise ConfigError(
+            f"no result has the trial id {trial!r}{hint}; `edgedyno results list --json` has them all"
+        )
+    if as_json:
+        print_json(found)
+        return
+    for result in found:
+        print_table(result.trial, ("", ""), flatten(result).items())
+
+
+def export(*, job: str | None, board: str | None, form: str, url: str) -> None:
+    """Write results to stdout as JSON lines or CSV; nested fields become dotted columns."""
+    if form not in ("jsonl", "csv"):
+        raise ConfigError(
+            f"--output: found {form!r}, expected 'jsonl' or 'csv'{nearest(form, ('jsonl', 'csv'))}"
+        )
+    with Controller(url) as controller:
+        results = controller.results(job=job, board=board)
+    if form == "jsonl":
+        for result in results:
+            sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        return
+    rows = [flatten(result) for result in results]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(sys.stdout, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def flatten(result: Result) -> dict[str, object]:
+    """Return a result's fields with dotted names, for tables and CSV."""
+    flat: dict[str, object] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, item)
+        else:
+            flat[prefix] = " ".join(map(str, value)) if isinstance(value, list) else value
+
+    walk("", msgspec.to_builtins(result))
+    return flat

@@ -1,0 +1,217 @@
+"""`edgedyno run`: a job on this machine, from its file to verdict and report, without any service."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgedyno.agent.capabilities import read_capabilities
+from edgedyno.agent.config import AgentConfig
+from edgedyno.cli.output import print_json, print_results, say
+from edgedyno.cli.places import cache_folder, write_atomic, write_results
+from edgedyno.cli.progress import ExecutionProgress
+from edgedyno.cli.verdict import exit_code, print_verdicts
+from edgedyno.controller.lab.files import ContentStore
+from edgedyno.controller.lab.report import Section, render_report
+from edgedyno.controller.lab.resolve import load_job, resolve_job
+from edgedyno.controller.lab.scoring import score_results
+from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
+from edgedyno.controller.lab.verdict import judge
+from edgedyno.core.errors import ConfigError, RunError
+from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
+from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgedyno.controller.lab.verdict import Verdict
+    from edgedyno.core.result import Result
+
+STOP_SECONDS = 20.0  # a runner ends its burst, writes what it has and stops its workers
+
+
+def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) -> int:
+    """Run the job; return 1 where a requirement is not met or nothing could be measured, else 0."""
+    spec = load_job(path)
+    store = ContentStore(cache_folder() / "store")
+    resolved = resolve_job(spec, base=path.parent, store=store)
+    folder = out or Path("edgedyno-out") / spec.name
+    request = _prepare(resolved, store, folder, [_environment(text) for text in pythons])
+    with ExecutionProgress() as progress:
+        measured, files = _measure(request, folder / ".run", progress, spec.name)
+
+    def read(sha256: str) -> bytes:
+        return files[sha256].read_bytes() if sha256 in files else store.read(sha256)
+
+    results = score_results(measured, read=read, resolved=resolved)
+    verdicts = judge(results, spec=spec, read=read)
+    _write(folder, results, verdicts, resolved, read)
+    if as_json:
+        print_json({"results": results, "verdicts": verdicts})
+    else:
+        print_results(results, title=f"{spec.name} on {request.board}")
+        print_verdicts(verdicts)
+        say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
+    return exit_code(verdicts)
+
+
+def _environment(text: str) -> Environment:
+    name, equals, python = text.partition("=")
+    if not equals or not name or not shutil.which(python):
+        raise ConfigError(f"--python: found {text!r}, expected NAME=PATH of a Python interpreter")
+    return Environment(name, python)
+
+
+def _prepare(
+    resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
+) -> RunRequest:
+    say("looking at this board")
+    capabilities = read_capabilities(environments=environments or None)
+    say(f"building the variants of {resolved.model.name}")
+    variants = build_variants(
+        resolved,
+        store=store,
+        precisions=resolved.spec.sweep.precisions,
+        reduce_range=needs_reduce_range(capabilities.cpu.features),
+    )
+    board = AgentConfig().board_id
+    manifest = Manifest(
+        job=resolved.spec.name,
+        execution=f"{resolved.spec.name}.{board}",
+        model=resolved.model,
+        variants=variants,
+        sweep=resolved.spec.sweep,
+        measure=resolved.spec.measure,
+        images=resolved.images,
+        dataset=resolved.dataset.name if resolved.dataset else None,
+        timeout_seconds=resolved.spec.timeouts.whole,
+    )
+    return RunRequest(
+        manifest=manifest,
+        board=board,
+        attempt=1,
+        capabilities=capabilities,
+        files=_files(variants, resolved, store),
+        work_dir=str((folder / ".run" / "work").absolute()),
+        environments=environments,
+    )
+
+
+def _files(variants: list[Variant], resolved: ResolvedJob, store: ContentStore) -> dict[str, str]:
+    wanted = [variant.file for variant in variants if variant.file] + [
+        image.file for image in resolved.images
+    ]
+    return {file.sha256: str(store.path(file.sha256)) for file in wanted}
+
+
+def _measure(
+    request: RunRequest, state: Path, progress: ExecutionProgress, name: str
+) -> tuple[list[Result], dict[str, Path]]:
+    """Run the runner, going on where an interrupted run of the same manifest stopped."""
+    log = state / "events.jsonl"
+    before = _resume(state, request)
+    request_file = state / "request.json"
+    write_atomic(
+        request_file,
+        msgspec.json.encode(
+            msgspec.structs.replace(request, done_trials=[event.record.trial for event in before])
+        ),
+    )
+    Path(request.work_dir).mkdir(parents=True, exist_ok=True)
+    finished = [*before, *_follow(request_file, log, progress, name)]
+    files = {sha256: Path(path) for event in finished for sha256, path in event.files.items()}
+    return [event.record for event in finished], files
+
+
+def _resume(state: Path, request: RunRequest) -> list[Finished]:
+    try:
+        old = msgspec.json.decode((state / "request.json").read_bytes(), type=RunRequest)
+    except (OSError, msgspec.MsgspecError):
+        old = None
+    if old is None or old.manifest != request.manifest or (state / "ended").exists():
+        shutil.rmtree(state, ignore_errors=True)
+        return []
+    before = [event for event in _events(state / "events.jsonl") if isinstance(event, Finished)]
+    if before:
+        say(f"going on with an interrupted run: {len(before)} trials are done")
+    return before
+
+
+def _events(log: Path) -> list[Finished]:
+    events = []
+    for line in log.read_bytes().splitlines() if log.exists() else []:
+        try:
+            event = decode_event(line)
+        except msgspec.MsgspecError:
+            break  # the line that the interruption cut
+        if isinstance(event, Finished):
+            events.append(event)
+    return events
+
+
+def _follow(request_file: Path, log: Path, progress: ExecutionProgress, name: str) -> list[Finished]:
+    command = [sys.executable, "-m", "edgedyno.agent.measure", str(request_file)]
+    errors = (request_file.parent / "runner.log").open("ab")
+    finished: list[Finished] = []
+    ended: Ended | None = None
+    # A session of its own: Ctrl-C reaches us alone, and we let the runner put its work away.
+    with (
+        errors,
+        log.open("ab") as journal,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True) as runner,
+    ):
+        try:
+            for line in runner.stdout or ():
+                event = decode_event(line)
+                if isinstance(event, Progressed):
+                    progress.show(name, event.progress)
+                elif isinstance(event, Finished):
+                    finished.append(event)
+                    journal.write(line)
+                    journal.flush()
+                else:
+                    ended = event
+        except BaseException:
+            _stop(runner)
+            raise
+    if ended is None or ended.failure is not None:
+        reason = (
+            ended.failure.text
+            if ended and ended.failure
+            else f"the runner died with code {runner.returncode}"
+        )
+        raise RunError(f"{reason}; its log: {request_file.parent / 'runner.log'}")
+    (request_file.parent / "ended").touch()
+    return finished
+
+
+def _stop(runner: subprocess.Popen[bytes]) -> None:
+    runner.send_signal(signal.SIGTERM)
+    try:
+        runner.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        runner.kill()
+
+
+def _write(
+    folder: Path,
+    results: list[Result],
+    verdicts: list[Verdict],
+    resolved: ResolvedJob,
+    read: Callable[[str], bytes],
+) -> None:
+    for result in results:
+        for kind, sha256 in (("samples", result.samples_sha256), ("predictions", result.predictions_sha256)):
+            if sha256:
+                write_atomic(folder / kind / f"{sha256}.json", read(sha256))
+    write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))
+    write_atomic(folder / "verdict.json", msgspec.json.format(msgspec.json.encode(verdicts), indent=2))
+    page = render_report([Section(verdicts, results, resolved)], read=read)
+    write_atomic(folder / "report.html", page.encode())
+    write_results(folder, results)

@@ -1,0 +1,66 @@
+"""`edgedyno verdict` and `edgedyno report`: what to deploy, in words, from a job or a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgedyno.cli.client import Controller
+from edgedyno.cli.output import print_json, say, stdout
+from edgedyno.cli.places import write_atomic
+from edgedyno.controller.lab.verdict import Verdict, meets_requirements, verdict_lines
+from edgedyno.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STYLES = {"recommended": "bold green", "none meets": "bold red", "cannot tell": "bold yellow"}
+
+
+def show_verdict(job: str, *, url: str, as_json: bool) -> int:
+    """Print the verdicts of a job or folder; return 1 where a requirement is not met."""
+    verdicts = _from_folder(Path(job)) if Path(job).is_dir() else _from_controller(job, url)
+    if as_json:
+        print_json({"verdicts": verdicts})
+    else:
+        print_verdicts(verdicts)
+    return exit_code(verdicts)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return 0 when every board has a deployment that meets what the job requires."""
+    return 0 if meets_requirements(list(verdicts)) else 1
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print verdicts in words, the headline in the colour of its answer."""
+    for verdict in verdicts:
+        headline, *rest = verdict_lines(verdict)
+        stdout().print()
+        stdout().print(headline, style=STYLES.get(verdict.answer, "bold"), markup=False, soft_wrap=True)
+        for line in rest:
+            stdout().print(line, markup=False, soft_wrap=True)
+
+
+def write_report(job: str, *, out: Path | None, url: str) -> None:
+    """Fetch the report of a job into a file."""
+    with Controller(url) as controller:
+        page = controller.text(f"/jobs/{job}/report")
+    target = out or Path(f"{job}.html")
+    write_atomic(target, page.encode())
+    say(f"wrote {target}")
+
+
+def _from_folder(folder: Path) -> list[Verdict]:
+    path = folder / "verdict.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Verdict])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{path}: no verdict here ({error})", code="results.missing") from error
+
+
+def _from_controller(job: str, url: str) -> list[Verdict]:
+    with Controller(url) as controller:
+        return msgspec.convert(controller.call("GET", f"/jobs/{job}/verdict")["verdicts"], list[Verdict])

@@ -1,0 +1,151 @@
+"""Each trial as a candidate: its status under the requirements, and in words why it won or lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgedyno.controller.lab.verdict.comparisons import compare_in_words
+from edgedyno.controller.lab.verdict.model import Choice, ChoiceStatus, Judgement, RatioInterval
+from edgedyno.controller.lab.verdict.ratios import conclude
+from edgedyno.controller.lab.verdict.requirements import judge_requirements
+
+if TYPE_CHECKING:
+    from edgedyno.controller.lab.verdict.ranking import Ranking
+    from edgedyno.core.job import Require
+    from edgedyno.core.result import Result
+
+# From the best to the worst that can be said of a trial.
+ORDER: tuple[ChoiceStatus, ...] = (
+    "recommended",
+    "acceptable",
+    "undecided",
+    "rejected",
+    "void",
+    "failed",
+    "skipped",
+)
+
+
+class Candidate(NamedTuple):
+    """A trial with what the requirements say of it."""
+
+    result: Result
+    status: ChoiceStatus
+    judgements: list[Judgement]
+
+
+def examine(result: Result, require: Require) -> Candidate:
+    """Judge one trial by itself; the recommended one is found among the acceptable ones later."""
+    if result.status != "ok":
+        return Candidate(result, result.status, [])
+    judgements = judge_requirements(result, require)
+    if not result.validity.valid:
+        return Candidate(result, "void", judgements)
+    outcomes = {judgement.outcome for judgement in judgements}
+    if "violated" in outcomes:
+        return Candidate(result, "rejected", judgements)
+    if "undecided" in outcomes or result.latency_seconds is None:
+        return Candidate(result, "undecided", judgements)
+    return Candidate(result, "acceptable", judgements)
+
+
+def make_choices(
+    candidates: list[Candidate],
+    ranking: Ranking,
+    ratios: dict[str, RatioInterval],
+    labels: dict[str, str],
+    margin: float,
+) -> list[Choice]:
+    """Return the choices, the recommended one first, then by status, rank and latency."""
+    ranks = {result.trial: position for position, result in enumerate(ranking.order, start=1)}
+    choices = []
+    for candidate in candidates:
+        trial = candidate.result.trial
+        status: ChoiceStatus = "recommended" if ranks.get(trial) == 1 else candidate.status
+        ratio = ratios.get(trial)
+        reasons = _reasons(candidate, status, ratio, ranking, margin)
+        choices.append(_choice(candidate, status, labels[trial], ranks.get(trial), ratio, reasons))
+    return sorted(choices, key=_order)
+
+
+def _order(choice: Choice) -> tuple[int, float]:
+    latency = choice.latency_seconds
+    return (ORDER.index(choice.status), choice.rank or (latency.p50 if latency else float("inf")))
+
+
+def _reasons(
+    candidate: Candidate, status: ChoiceStatus, ratio: RatioInterval | None, ranking: Ranking, margin: float
+) -> list[str]:
+    if status == "recommended":
+        ground = ranking.preferred_for
+        return [f"preferred among equals in speed for {ground}"] if ground else ["the fastest"]
+    if status == "acceptable":
+        return _acceptable_reasons(candidate.result, ratio, ranking, margin)
+    if status == "rejected":
+        return [item.text for item in candidate.judgements if item.outcome == "violated"]
+    if status == "undecided":
+        return _undecided_reasons(candidate)
+    if status == "void":
+        return list(candidate.result.validity.reasons) or ["the run calls itself invalid"]
+    failure = candidate.result.failure
+    return [f"{failure.text} ({failure.code})" if failure else "no reason was given"]
+
+
+def _acceptable_reasons(
+    result: Result, ratio: RatioInterval | None, ranking: Ranking, margin: float
+) -> list[str]:
+    if result in ranking.as_fast:
+        return ["as fast as the recommended one, as far as shown"]
+    words = compare_in_words("it", "the recommended one", ratio, margin).removeprefix("it is ")
+    early = ["left the race early, beaten beyond doubt"] if result.eliminated else []
+    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}", *early]
+
+
+def _undecided_reasons(candidate: Candidate) -> list[str]:
+    reasons = [
+        f"{item.text}; {item.settle} would settle it" if item.settle else item.text
+        for item in candidate.judgements
+        if item.outcome == "undecided"
+    ]
+    result = candidate.result
+    if result.latency_seconds is None and not any("latency" in reason for reason in reasons):
+        reasons.append(f"no latency: {result.latency_seconds_reason or 'it was not measured'}")
+    return reasons
+
+
+def _choice(
+    candidate: Candidate,
+    status: ChoiceStatus,
+    label: str,
+    rank_: int | None,
+    ratio: RatioInterval | None,
+    reasons: list[str],
+) -> Choice:
+    result = candidate.result
+    return Choice(
+        trial=result.trial,
+        label=label,
+        execution=result.execution,
+        runtime=result.runtime,
+        runtime_version=result.runtime_version,
+        format=result.format,
+        precision=result.precision,
+        effective_precision=result.effective_precision,
+        threads=result.threads,
+        cores=result.cores,
+        batch=result.batch,
+        status=status,
+        rank=rank_,
+        reasons=reasons,
+        judgements=candidate.judgements,
+        ratio=ratio,
+        latency_seconds=result.latency_seconds,
+        accuracy=result.accuracy,
+        accuracy_drop=result.accuracy_drop,
+        energy_joules_per_inference=result.energy_joules_per_inference,
+        power_watts=result.power_watts,
+        peak_rss_bytes=result.peak_rss_bytes,
+        size_bytes=result.size_bytes,
+        settled=result.settled,
+        eliminated=result.eliminated,
+    )

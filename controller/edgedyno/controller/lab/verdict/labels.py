@@ -1,0 +1,71 @@
+"""Short names for trials: precision and threads, and of the rest only what differs between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from edgedyno.core.result import Result
+
+
+def label_trials(results: Iterable[Result]) -> dict[str, str]:
+    """Return a label for each trial id, unique among `results`."""
+    trials = list(results)
+    varying = {name for name in _OPTIONAL if _varies(trials, name)}
+    labels = {result.trial: _label(result, varying) for result in trials}
+    counts = Counter(labels.values())
+    files = {result.trial: (result.variant_sha256 or result.trial)[:6] for result in trials}
+    return {
+        trial: f"{label} · {files[trial]}" if counts[label] > 1 else label for trial, label in labels.items()
+    }
+
+
+def describe_setting(result: Result, *, varying: Iterable[str]) -> str:
+    """Write threads, and cores and batch where those vary."""
+    return ", ".join(_PARTS[name](result) for name in _SETTING if name == "threads" or name in varying)
+
+
+def varying_settings(results: Iterable[Result]) -> set[str]:
+    """Return which of the settings take several values."""
+    trials = list(results)
+    return {name for name in _SETTING if len({getattr(result, name) for result in trials}) > 1}
+
+
+def runtime_name(result: Result) -> str:
+    """Write the runtime with its version."""
+    return f"{result.runtime} {result.runtime_version}" if result.runtime_version else result.runtime
+
+
+def _varies(trials: list[Result], name: str) -> bool:
+    """Tell whether a part is worth naming; version and format vary only within one runtime."""
+    if name in {"runtime_version", "format"}:
+        pairs = {(result.runtime, getattr(result, name)) for result in trials if result.status == "ok"}
+        return len(pairs) > len({runtime for runtime, _ in pairs})
+    return len({getattr(result, name) for result in trials}) > 1
+
+
+def _label(result: Result, varying: set[str]) -> str:
+    return " · ".join(
+        write(result) for name, write in _PARTS.items() if name not in _OPTIONAL or name in varying
+    )
+
+
+def _cores(result: Result) -> str:
+    return f"{result.cores} cores" if result.cores.replace("_", "").isalpha() else f"cores {result.cores}"
+
+
+_PARTS: dict[str, Callable[[Result], str]] = {
+    "precision": lambda result: result.precision.upper(),
+    "runtime": lambda result: result.runtime,
+    "runtime_version": lambda result: result.runtime_version or "no version",
+    "format": lambda result: result.format,
+    "threads": lambda result: f"{result.threads} thread{'s' if result.threads != 1 else ''}",
+    "cores": _cores,
+    "batch": lambda result: f"batch {result.batch}",
+    "scenario": lambda result: result.scenario,
+}
+_OPTIONAL = _PARTS.keys() - {"precision", "threads"}
+_SETTING = ("threads", "cores", "batch", "scenario")

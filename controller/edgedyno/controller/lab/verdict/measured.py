@@ -1,0 +1,143 @@
+"""What a result says about each quantity that can be required, and why it is silent where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from edgedyno.controller.lab.verdict import quantities
+from edgedyno.core.statistics import TAIL_MIN_SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgedyno.core.result import Result
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A quantity as found: its value with an interval where it has one, or the reason why it is unknown."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = "it was not measured"
+    at_least: float | None = None
+    """A bound from below that is known even without the value."""
+    at_least_name: str = ""
+    settle: str | None = None
+    """What would give a value, when there is none."""
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """How one requirement is read, written and judged."""
+
+    name: str
+    sense: Literal["at most", "at least"]
+    by_interval: bool
+    """Whether the whole interval must lie within the limit; else the value decides."""
+    write: Callable[[float], str]
+    read: Callable[[Result], Measured]
+
+
+def _median(result: Result) -> Measured:
+    latency = result.latency_seconds
+    if latency is None:
+        return _missing(result.latency_seconds_reason)
+    return Measured(latency.p50, latency.p50_low, latency.p50_high)
+
+
+def _percentile(rank: int) -> Callable[[Result], Measured]:
+    name = f"p{rank}"
+
+    def read(result: Result) -> Measured:
+        latency = result.latency_seconds
+        if latency is None:
+            return _missing(result.latency_seconds_reason)
+        value: float | None = getattr(latency, name)
+        if value is not None:
+            return Measured(value)
+        needed = TAIL_MIN_SAMPLES[rank]
+        more = max(needed - latency.n, 1)
+        return Measured(
+            None,
+            reason=f"{latency.n} samples do not support a {name}, {needed} do",
+            at_least=latency.p50 if latency.p50_low is None else latency.p50_low,
+            at_least_name="the median",
+            settle=f"{more} more sample{'s' if more > 1 else ''}",
+        )
+
+    return read
+
+
+def _throughput(result: Result) -> Measured:
+    return Measured(result.throughput_per_second, reason=result.latency_seconds_reason or Measured.reason)
+
+
+def _accuracy(result: Result) -> Measured:
+    accuracy = result.accuracy
+    if accuracy is None:
+        return _missing(result.accuracy_reason)
+    return Measured(accuracy.value, accuracy.low, accuracy.high)
+
+
+def _drop(result: Result) -> Measured:
+    drop = result.accuracy_drop
+    if drop is not None:
+        return Measured(drop.value, drop.low, drop.high)
+    if result.precision == "fp32":
+        return Measured(0.0, 0.0, 0.0)
+    return _missing(result.accuracy_drop_reason or result.accuracy_reason)
+
+
+def _power(result: Result) -> Measured:
+    if result.power_watts is None:
+        return _missing(result.power_watts_reason)
+    return Measured(result.power_watts.mean)
+
+
+def _energy(result: Result) -> Measured:
+    energy = result.energy_joules_per_inference
+    if energy is None:
+        return _missing(result.energy_joules_per_inference_reason)
+    return Measured(energy.value, energy.low, energy.high, scope=energy.scope)
+
+
+def _missing(reason: str | None) -> Measured:
+    return Measured(None, reason=reason or Measured.reason)
+
+
+QUANTITIES = (
+    Quantity("latency_p50", "at most", by_interval=True, write=quantities.format_seconds, read=_median),
+    *(
+        Quantity(
+            f"latency_p{rank}",
+            "at most",
+            by_interval=False,
+            write=quantities.format_seconds,
+            read=_percentile(rank),
+        )
+        for rank in TAIL_MIN_SAMPLES
+    ),
+    Quantity("throughput", "at least", by_interval=False, write=quantities.format_rate, read=_throughput),
+    Quantity("accuracy", "at least", by_interval=True, write=quantities.format_ratio, read=_accuracy),
+    Quantity("accuracy_drop", "at most", by_interval=True, write=quantities.format_points, read=_drop),
+    Quantity("power", "at most", by_interval=False, write=quantities.format_watts, read=_power),
+    Quantity("energy", "at most", by_interval=True, write=quantities.format_joules, read=_energy),
+    Quantity(
+        "memory",
+        "at most",
+        by_interval=False,
+        write=quantities.format_bytes,
+        read=lambda result: Measured(result.peak_rss_bytes),
+    ),
+    Quantity(
+        "size",
+        "at most",
+        by_interval=False,
+        write=quantities.format_bytes,
+        read=lambda result: Measured(result.size_bytes),
+    ),
+)

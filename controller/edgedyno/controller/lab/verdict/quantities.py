@@ -1,0 +1,104 @@
+"""Quantities and intervals as the verdict writes them. Numbers stay SI everywhere else."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from edgedyno.core.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+# What binds a unit to its number, so that it never begins a line.
+NO_BREAK = "\N{NO-BREAK SPACE}"
+_NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
+
+
+def bind_units(text: str) -> str:
+    """Put a no-break space between numbers and units, for text that is going to be wrapped."""
+    return _NUMBER_AND_UNIT.sub(rf"\1{NO_BREAK}\2", text)
+
+
+def format_points(ratio: float) -> str:
+    """Write a difference of ratios in percentage points."""
+    return f"{_plain(ratio * 100, 1)} pt"
+
+
+def format_ratio(ratio: float) -> str:
+    """Write a score from 0 to 1."""
+    return f"{ratio:.3f}"
+
+
+def format_watts(watts: float) -> str:
+    """Write a power with three significant digits."""
+    return f"{_significant(watts)} W" if abs(watts) >= 1 else f"{_significant(watts * 1e3)} mW"
+
+
+def format_joules(joules: float) -> str:
+    """Write an energy with three significant digits."""
+    return f"{_significant(joules)} J" if abs(joules) >= 1 else f"{_significant(joules * 1e3)} mJ"
+
+
+def format_rate(per_second: float) -> str:
+    """Write a rate with three significant digits."""
+    return f"{_significant(per_second)} /s"
+
+
+def format_percent(share: float) -> str:
+    """Write a share in percent: two digits below ten percent, whole numbers above."""
+    percent = share * 100
+    return f"{_plain(percent, 1)} %" if abs(percent) < 10 else f"{percent:.0f} %"  # noqa: PLR2004 (ten percent)
+
+
+def format_level(level: float) -> str:
+    """Write a confidence level, such as 95 %."""
+    return f"{level * 100:g} %"
+
+
+def format_count(count: float) -> str:
+    """Write an estimated count with two significant digits, rounded up."""
+    digits = max(0, math.ceil(math.log10(max(count, 1))) - 2)
+    return f"{math.ceil(count / 10**digits) * 10**digits:,}"
+
+
+def format_span(low: float, high: float, write: Callable[[float], str]) -> str:
+    """Write `low to high`, with the unit once where both have the same."""
+    first, last = write(low), write(high)
+    number, _, unit = first.partition(" ")
+    return f"{number} to {last}" if unit and last.endswith(f" {unit}") else f"{first} to {last}"
+
+
+def format_interval(low: float, high: float, write: Callable[[float], str], level: float = 0.95) -> str:
+    """Write `95 % interval low to high`."""
+    return f"{format_level(level)} interval {format_span(low, high, write)}"
+
+
+def _significant(number: float) -> str:
+    return f"{float(f'{number:.3g}'):g}"
+
+
+def _plain(number: float, digits: int) -> str:
+    text = f"{number:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+__all__ = [
+    "NO_BREAK",
+    "bind_units",
+    "format_bytes",
+    "format_count",
+    "format_interval",
+    "format_joules",
+    "format_level",
+    "format_percent",
+    "format_points",
+    "format_rate",
+    "format_ratio",
+    "format_seconds",
+    "format_span",
+    "format_watts",
+]

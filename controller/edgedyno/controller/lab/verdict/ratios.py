@@ -1,0 +1,137 @@
+"""The ratio of two trials' latencies, from bursts that ran in the same blocks, and what may be concluded.
+
+The statistics are core's: valid bursts only, without the samples that pay for the switch between trials.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
+from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.result import Result, Samples
+from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEVEL = 0.95
+# Neighbouring 60 s windows of one unchanged file differed by up to 20 % (METHOD 1.5): what was not measured
+# side by side shows nothing below that.
+UNPAIRED_MARGIN = 0.20
+HOPELESS_FACTOR = 1e3
+
+
+class SampleBook:
+    """The raw samples of each trial, read from the artifacts once."""
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self._decode = msgspec.json.Decoder(Samples).decode
+        self._steady: dict[str, dict[int, list[float]]] = {}
+        self.unreadable: dict[str, str] = {}
+        """Why, by sha256."""
+
+    def samples(self, result: Result) -> Samples | None:
+        """Return the raw samples, or None where there are none; a bad artifact is noted in `unreadable`."""
+        sha256 = result.samples_sha256
+        if sha256 is None:
+            return None
+        try:
+            samples = self._decode(self._read(sha256))
+        except (EdgedynoError, OSError, KeyError, msgspec.DecodeError) as error:
+            self.unreadable[sha256] = f"{type(error).__name__}: {error}"
+            return None
+        if samples.trial != result.trial:
+            self.unreadable[sha256] = f"found samples of trial {samples.trial}, expected {result.trial}"
+            return None
+        return samples
+
+    def steady(self, result: Result) -> dict[int, list[float]]:
+        """Return the seconds of each block's valid bursts, without those right after the switch."""
+        key = f"{result.execution}/{result.trial}"
+        if key not in self._steady:
+            samples = self.samples(result)
+            self._steady[key] = {} if samples is None else _steady_blocks(samples)
+        return self._steady[key]
+
+
+def _steady_blocks(samples: Samples) -> dict[int, list[float]]:
+    blocks: dict[int, list[float]] = {}
+    for burst in samples.bursts:
+        steady = burst.latency_seconds[burst.after_switch :]
+        if burst.valid and steady:
+            blocks.setdefault(burst.block, []).extend(steady)
+    return blocks
+
+
+def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: float) -> RatioInterval | None:
+    """Return latency of `trial` over that of `other`: by shared blocks, or of medians where those are few."""
+    ours, theirs = book.steady(trial), book.steady(other)
+    shared = sorted(ours.keys() & theirs.keys()) if trial.execution == other.execution else []
+    if len(shared) < MIN_BLOCKS:
+        return _unpaired(trial, other)
+    ratio = paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], level=level)
+    return RatioInterval(
+        value=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        level=level,
+        paired=True,
+        blocks=ratio.blocks,
+        seconds=_spent(trial) + _spent(other),
+    )
+
+
+def _spent(result: Result) -> float:
+    latency = result.latency_seconds
+    return latency.n * latency.mean if latency else 0.0
+
+
+def _unpaired(trial: Result, other: Result) -> RatioInterval | None:
+    a, b = trial.latency_seconds, other.latency_seconds
+    if a is None or b is None or a.p50_low is None or a.p50_high is None:
+        return None
+    if b.p50_low is None or b.p50_high is None or b.p50_low <= 0:
+        return None
+    return RatioInterval(
+        value=a.p50 / b.p50,
+        low=a.p50_low / b.p50_high,
+        high=a.p50_high / b.p50_low,
+        level=LEVEL,
+        paired=False,
+        blocks=0,
+        seconds=_spent(trial) + _spent(other),
+    )
+
+
+def conclude(ratio: RatioInterval | None, margin: float) -> Conclusion:
+    """Say what the interval shows: a difference counts only beyond `margin`, none only within it."""
+    if ratio is None:
+        return "cannot tell yet"
+    border = margin if ratio.paired else max(margin, UNPAIRED_MARGIN)
+    if ratio.low > 1 + border:
+        return "slower"
+    if ratio.high < 1 / (1 + border):
+        return "faster"
+    if ratio.paired and ratio.low >= 1 / (1 + border) and ratio.high <= 1 + border:
+        return "no difference shown"
+    return "cannot tell yet"
+
+
+def seconds_to_settle(ratio: RatioInterval | None, margin: float) -> float | None:
+    """Estimate how much more measuring of the pair would conclude; None where no reasonable time would.
+
+    The width falls with the root of the time, and has to shrink to the distance to the nearer border.
+    """
+    if ratio is None or not ratio.paired or conclude(ratio, margin) != "cannot tell yet":
+        return None
+    value, border = math.log(ratio.value), math.log1p(margin)
+    distance = min(abs(value - border), abs(value + border))
+    half = (math.log(ratio.high) - math.log(ratio.low)) / 2
+    if distance <= 0 or (half / distance) ** 2 > HOPELESS_FACTOR:
+        return None
+    return max(ratio.seconds * ((half / distance) ** 2 - 1), 1.0)

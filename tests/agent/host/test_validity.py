@@ -1,0 +1,329 @@
+"""A window is void for each reason that the rules name, and for none on a quiet board."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgedyno.agent.host.proc import TICK_SECONDS
+from edgedyno.agent.measure import validity
+from edgedyno.agent.measure.foreign import ForeignLoad
+from edgedyno.agent.measure.validity import Observation, Watch, combine
+from edgedyno.core.result import Conditions, Validity
+from tests.agent.boards import board, copy_board, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+POLICY = "rootfs/sys/devices/system/cpu/cpufreq/policy0"
+TICKS = round(1 / TICK_SECONDS)
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.wall_offset = 5e8
+
+    def monotonic(self) -> float:
+        """Stand for time.monotonic."""
+        return self.now
+
+    def time(self) -> float:
+        """Stand for time.time."""
+        return self.now + self.wall_offset
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replace the clock of the watch."""
+    fake = Clock()
+    monkeypatch.setattr(validity, "time", fake)
+    return fake
+
+
+def stat(tree: Path, *, busy: float = 0.0, steal: float = 0.0, cpus: int = 4) -> None:
+    """Write /proc/stat with seconds of busy and stolen time on each CPU."""
+    lines = [
+        f"cpu{cpu} {round(busy * TICKS)} 0 0 9999 0 0 0 {round(steal * TICKS)} 0 0" for cpu in range(cpus)
+    ]
+    write(tree / "rootfs/proc/stat", "\n".join(["cpu  1 2 3", *lines, "intr 1 2", ""]))
+
+
+def observe(tree: Path, clock: Clock, change: Callable[[], object], seconds: float = 1.0) -> Observation:
+    """Watch CPUs 0 to 3 of a recorded board over a window in which `change` happens."""
+    watch = Watch(tree, cpus=[0, 1, 2, 3])
+    watch.start()
+    clock.now += seconds
+    change()
+    return watch.stop()
+
+
+def _nothing() -> None:
+    return None
+
+
+def test_a_quiet_recorded_board_is_valid(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    stat(tree)
+    seen = observe(tree, clock, _nothing)
+    assert seen.validity.valid
+    assert seen.validity.reasons == []
+    assert seen.conditions.governor == {f"policy{n}": "powersave" for n in range(4)}
+    assert seen.conditions.frequency_hz["policy0"] == 2.9e9
+    assert seen.conditions.temperature_celsius == {"x86_pkg_temp": 52.0}
+    assert seen.conditions.throttled is False
+    assert seen.conditions.pressure == {"cpu_some": 0.0}
+
+
+def test_a_machine_without_sensors_is_valid_and_says_what_it_cannot_check(clock: Clock) -> None:
+    watch = Watch(board("vm-arm64-altra"), cpus=[0, 1])
+    watch.start()
+    clock.now += 1
+    seen = watch.stop()
+    assert seen.validity.valid
+    assert {text.split(":")[0] for text in seen.validity.not_checkable} == {
+        "throttling",
+        "clock",
+        "governor",
+        "power mode",
+        "temperature",
+        "pressure stall",
+        "foreign CPU use",
+        "steal",
+        "swap",
+    }
+    assert seen.conditions.throttled is None
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "reason"),
+    [
+        (
+            "x86-rapl",
+            "sys/devices/system/cpu/cpu2/thermal_throttle/core_throttle_count",
+            "3",
+            "cpu2 core moved from 0",
+        ),
+        (
+            "jetson-orin-nano",
+            "sys/class/hwmon/hwmon3/oc3_event_cnt",
+            "37",
+            "oc3_event_cnt moved from 0 to 37",
+        ),
+        ("rpi5", "sys/class/hwmon/hwmon3/in0_lcrit_alarm", "1", "flag set: undervoltage alarm"),
+        ("rpi4b", "sys/devices/platform/soc/soc:firmware/get_throttled", "50005", "flag set: undervoltage"),
+        (
+            "rpi4b",
+            "sys/devices/platform/soc/soc:firmware/get_throttled",
+            "40000",
+            "throttled since boot moved",
+        ),
+        ("rock-5b", "sys/class/thermal/cooling_device1/cur_state", "2", "flag set: thermal-cpufreq-1"),
+        (
+            "rpi4b",
+            "sys/devices/system/cpu/cpufreq/policy0/scaling_governor",
+            "powersave",
+            "governor of policy0",
+        ),
+        (
+            "rpi4b",
+            "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq",
+            "1200000",
+            "clock limit of policy0 fell",
+        ),
+        (
+            "jetson-orin-nano",
+            "var/lib/nvpmodel/status",
+            "pmode:0003",
+            "power mode changed from MAXN_SUPER to 7W",
+        ),
+    ],
+)
+def test_a_board_that_throttles(
+    tmp_path: Path, clock: Clock, name: str, file: str, text: str, reason: str
+) -> None:
+    tree = copy_board(name, tmp_path)
+    seen = observe(tree, clock, lambda: write(tree / "rootfs" / file, text))
+    assert not seen.validity.valid
+    assert any(reason in found for found in seen.validity.reasons), seen.validity.reasons
+
+
+def test_undervoltage_by_vcgencmd(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("rpi5", tmp_path)
+    file = tree / "bin-output/vcgencmd_get_throttled.txt"
+    watch = Watch(tree, cpus=[0])
+    watch.start()
+    clock.now += 1
+    file.write_text("throttled=0x50005\n")
+    time.sleep(0.55)  # vcgencmd is asked twice a second at most, by the real clock
+    assert "throttle flag set: undervoltage" in watch.stop().validity.reasons
+
+
+def test_a_held_clock_that_falls(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("rpi4b", tmp_path)
+    write(tree / POLICY / "scaling_governor", "performance")
+    seen = observe(tree, clock, lambda: write(tree / POLICY / "scaling_cur_freq", "1500000"))
+    assert seen.validity.reasons == ["clock of policy0 fell from 1800 to 1500 MHz (bound 5%)"]
+
+
+def test_a_governor_that_moves_the_clock_is_not_blamed_but_named(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("rpi4b", tmp_path)
+    seen = observe(tree, clock, lambda: write(tree / POLICY / "scaling_cur_freq", "600000"))
+    assert seen.validity.valid
+    assert "clock within the window: governor ondemand changes it by design" in seen.validity.not_checkable
+
+
+def test_steal(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    stat(tree)
+    seen = observe(tree, clock, lambda: stat(tree, steal=0.1))
+    assert seen.validity.reasons == ["the hypervisor took 10.0% of the cores (bound 2%)"]
+
+
+def test_foreign_load(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    stat(tree)
+    seen = observe(tree, clock, lambda: stat(tree, busy=0.25))
+    assert [text for text in seen.validity.reasons if "other processes took 100% of one CPU" in text]
+    assert seen.conditions.extra["foreign_cpu_ratio"] == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_workers_own_time_is_not_foreign(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+
+    def worker(seconds: float) -> None:
+        write(tree / "rootfs/proc/77/stat", f"77 (a ) b) S {'0 ' * 10}{round(seconds * TICKS)} 0 0 0")
+
+    stat(tree)
+    worker(5.0)
+    watch = Watch(tree, cpus=[0, 1, 2, 3])
+    watch.start([77])
+    clock.now += 1
+    stat(tree, busy=1.0)
+    worker(9.0)
+    seen = watch.stop([77])
+    assert seen.validity.valid
+    assert seen.conditions.extra["foreign_cpu_ratio"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_worker_that_was_not_known_at_the_start_gives_no_judgement(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    stat(tree)
+    write(tree / "rootfs/proc/77/stat", "77 (w) S " + "0 " * 14)
+    watch = Watch(tree, cpus=[0, 1, 2, 3])
+    watch.start()
+    clock.now += 1
+    stat(tree, busy=1.0)
+    seen = watch.stop([77])
+    assert seen.validity.valid
+    assert "foreign CPU use: the worker's own CPU time is not known" in seen.validity.not_checkable
+    watch.start()
+    clock.now += 1
+    stat(tree, busy=2.0)
+    assert not watch.stop().validity.valid
+
+
+def test_pressure_swap_and_a_stepped_clock(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    write(tree / "rootfs/proc/vmstat", "pswpin 10\npswpout 0\n")
+
+    def change() -> None:
+        write(tree / "rootfs/proc/pressure/cpu", "some avg10=0 avg60=0 avg300=0 total=1634567\n")
+        write(tree / "rootfs/proc/vmstat", "pswpin 10\npswpout 500\n")
+        clock.wall_offset += 3600
+
+    assert observe(tree, clock, change).validity.reasons == [
+        "tasks waited for a CPU 40% of the time (bound 20%)",
+        "500 pages were swapped (bound 64)",
+        "the system clock was stepped by +3600.000 s",
+    ]
+
+
+def test_files_that_vanish_in_the_window_are_no_reason(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("jetson-orin-nano", tmp_path)
+    stat(tree)
+
+    def vanish() -> None:
+        for path in (tree / "rootfs").rglob("*"):
+            if path.is_file():
+                path.unlink()
+
+    seen = observe(tree, clock, vanish)
+    assert not [text for text in seen.validity.reasons if "governor" not in text and "power mode" not in text]
+
+
+def test_stop_without_start() -> None:
+    with pytest.raises(RuntimeError):
+        Watch(board("vm-bare"), cpus=[0]).stop()
+
+
+def test_short_windows_are_judged_together() -> None:
+    load = ForeignLoad(cpu_count=1)
+    # One tick of rounding in 0.1 s is no reason, however often it comes; 20 % of the time is, after a while.
+    assert not any(load.judge(0.004, 0.1).reason for _ in range(100))
+    verdicts = [load.judge(0.02, 0.1).reason for _ in range(60)]
+    assert verdicts[0] is None
+    assert verdicts[-1] is not None
+
+
+def test_a_quiet_window_is_not_blamed_for_the_ones_before() -> None:
+    load = ForeignLoad(cpu_count=1)
+    for _ in range(20):
+        load.judge(0.05, 0.1)
+    assert load.judge(0.0, 0.1).reason is None
+
+
+def test_rounding_is_no_foreign_load() -> None:
+    load = ForeignLoad(cpu_count=4)
+    assert load.judge(-0.02, 0.1) == (0.0, None)
+    assert load.judge(0.03, 0.1).reason is None
+    assert load.judge(None, 0.1) == (None, None)
+
+
+def test_combine() -> None:
+    good = Observation(
+        Conditions(temperature_celsius={"soc": 50.0}, frequency_hz={"p": 2e9}), Validity(valid=True)
+    )
+    bad = Observation(
+        Conditions(temperature_celsius={"soc": 80.0}, frequency_hz={"p": 1e9}, throttled=True),
+        Validity(valid=False, reasons=["hot"], not_checkable=["x"]),
+    )
+    both = combine([good, bad, good])
+    assert (both.validity.valid, both.validity.reasons, both.validity.not_checkable) == (
+        False,
+        ["hot"],
+        ["x"],
+    )
+    assert both.conditions.temperature_celsius == {"soc": 80.0}
+    assert both.conditions.frequency_hz == {"p": 1e9}
+    assert both.conditions.throttled
+    with pytest.raises(ValueError, match="at least one"):
+        combine([])
+
+
+def test_a_real_foreign_process_voids_a_window_here() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    burn = (
+        f"import os,time\nos.sched_setaffinity(0,{{{cpu}}})\nend=time.time()+3\nwhile time.time()<end: pass"
+    )
+    # A grandchild: children of this process are taken to be workers.
+    start = f"import subprocess,sys; print(subprocess.Popen([sys.executable,'-c',{burn!r}]).pid)"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, check=True, timeout=30)
+    pid = int(done.stdout)
+    watch = Watch(cpus=[cpu])
+    try:
+        time.sleep(0.3)
+        watch.start()
+        time.sleep(0.5)
+        seen = watch.stop()
+    finally:
+        os.kill(pid, 9)
+    assert any("other processes took" in reason for reason in seen.validity.reasons)

@@ -1,0 +1,282 @@
+"""The runner with real workers: results, failures that cost one trial, resuming, stopping."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from edgedyno.core.job import Measure, Sweep
+from edgedyno.core.manifest import Failure, Variant
+from edgedyno.core.result import Predictions, Samples
+from edgedyno.core.run import Ended, Finished, Progressed, decode_event
+from tests.agent.measure.requests import (
+    FASTESTDET,
+    SCRIPTED,
+    Bench,
+    install_scripted,
+    onnxruntime,
+)
+
+if TYPE_CHECKING:
+    from edgedyno.core.result import Result
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    install_scripted(monkeypatch, tmp_path / "site")
+    return Bench(tmp_path)
+
+
+def fastestdet(bench: Bench) -> Variant:
+    return Variant("fp32", "onnx", bench.add(FASTESTDET))
+
+
+def artifact(bench: Bench, sha256: str | None) -> bytes:
+    """Return an artifact that a Finished event handed over, after checking its name."""
+    paths = {
+        name: path
+        for event in bench.events
+        if isinstance(event, Finished)
+        for name, path in event.files.items()
+    }
+    data = Path(paths[sha256 or ""]).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == sha256
+    return data
+
+
+def assert_explained(result: Result) -> None:
+    """Check that every quantity that is missing says why."""
+    for name in result.__struct_fields__:
+        if f"{name}_reason" in result.__struct_fields__ and getattr(result, name) is None:
+            assert getattr(result, f"{name}_reason"), name
+
+
+def test_real_model_gives_complete_results(bench: Bench) -> None:
+    request = bench.request(
+        [fastestdet(bench)],
+        runtimes=[onnxruntime()],
+        images=2,
+        sweep=Sweep(precisions=["fp32"], threads=[1, 2]),
+        measure=Measure(precision=0.5, max_seconds=6),
+    )
+    results = bench.run(request)
+    assert bench.ended.failure is None
+    assert bench.phases == ["settle", "warm-up", "measure", "accuracy"]
+    assert sorted(result.threads for result in results) == [1, 2]
+    for result in results:
+        assert_explained(result)
+        assert result.status == "ok"
+        latency = result.latency_seconds
+        assert latency is not None
+        assert 1e-4 < latency.min <= latency.p50 < 1
+        assert result.effective_precision is not None
+        assert result.effective_precision.startswith("fp32")
+        assert result.peak_rss_bytes is not None
+        assert result.conditions.extra["input"].startswith("image ")
+        samples = msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples)
+        assert samples.warmup_seconds
+        assert samples.bursts[0].cpu_seconds is not None
+        predictions = msgspec.json.decode(artifact(bench, result.predictions_sha256), type=Predictions)
+        assert [len(image.detections) > 0 for image in predictions.images] == [True, True]
+    blocks = [
+        {
+            burst.block
+            for burst in msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples).bursts
+        }
+        for result in results
+    ]
+    assert len(blocks[0] & blocks[1]) >= 8
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        ({"load": "refuse"}, "model.invalid", "refuses"),
+        ({"load": "segfault"}, "worker.crashed", "SIGSEGV"),
+        ({"load": "hoard"}, "worker.memory", "memory"),
+        ({"invoke": "segfault", "after": 500}, "worker.crashed", "SIGSEGV"),
+        ({"invoke": "kill", "after": 500}, "worker.killed", "SIGKILL"),
+        ({"invoke": "raise"}, "runtime.error", "the script says so"),
+        ({"invoke": "hang"}, "worker.hung", "no answer"),
+    ],
+)
+def test_bad_trial_costs_only_itself(bench: Bench, script: dict[str, object], code: str, words: str) -> None:
+    good = Variant("fp32", "script", bench.script("good", seconds=0.001))
+    bad = Variant("int8", "script", bench.script("bad", **{"seconds": 0.001, **script}))
+    request = bench.request(
+        [bad, good], runtimes=[SCRIPTED], sweep=Sweep(precisions=["int8", "fp32"], threads=[1])
+    )
+    request = msgspec.structs.replace(
+        request, capabilities=msgspec.structs.replace(request.capabilities, memory_bytes=400 << 20)
+    )
+    by_precision = {result.precision: result for result in bench.run(request)}
+    assert by_precision["fp32"].status == "ok"
+    failed = by_precision["int8"]
+    assert failed.status == "failed"
+    assert failed.failure is not None
+    assert failed.failure.code == code
+    assert words in failed.failure.text
+    assert_explained(failed)
+    assert bench.ended.failure is None
+
+
+def test_file_that_is_not_a_model_fails_with_its_reason(bench: Bench) -> None:
+    original = (FASTESTDET).read_bytes()
+    contents = {"empty": b"", "cut": original[: len(original) // 2], "text": b"this is not ONNX\n"}
+    codes = {}
+    for name, content in contents.items():
+        path = bench.folder / f"{name}.onnx"
+        path.write_bytes(content)
+        variant = Variant("fp32", "onnx", bench.add(path))
+        request = bench.request([variant], runtimes=[onnxruntime()])
+        (result,) = bench.run(request)
+        assert result.status == "failed"
+        assert result.failure is not None
+        codes[name] = result.failure.code
+    assert codes == {"empty": "model.empty", "cut": "model.invalid", "text": "model.invalid"}
+
+
+def test_skipped_cells_become_results(bench: Bench) -> None:
+    request = bench.request(
+        [
+            fastestdet(bench),
+            Variant("int8", "onnx", failure=Failure("quantize.failed", "found no calibration images")),
+        ],
+        runtimes=[onnxruntime()],
+        sweep=Sweep(precisions=["fp32", "int8"], threads=[64]),
+    )
+    results = bench.run(request)
+    assert [result.status for result in results] == ["skipped", "skipped"]
+    texts = {result.precision: result.failure.text for result in results if result.failure}
+    assert texts == {
+        "fp32": "64 threads asked, the core set 'all' has 2 CPUs",
+        "int8": "found no calibration images",
+    }
+    for result in results:
+        assert_explained(result)
+    assert bench.ended.failure is None
+
+
+def test_fixed_batch_skips_with_its_reason(bench: Bench) -> None:
+    sweep = Sweep(precisions=["fp32"], threads=[1], batch=[4])
+    (result,) = bench.run(bench.request([fastestdet(bench)], runtimes=[onnxruntime()], sweep=sweep))
+    assert result.status == "skipped"
+    assert result.failure == Failure("batch.fixed", "found batch 4, expected 1: the file fixes it")
+
+
+def test_unreadable_image_counts_with_its_error(bench: Bench) -> None:
+    request = bench.request([fastestdet(bench)], runtimes=[onnxruntime()], images=2)
+    broken = request.manifest.images[0].file.sha256
+    path = bench.folder / "broken.jpg"
+    path.write_bytes(b"\xff\xd8 not a picture")
+    bench.files[broken] = str(path)
+    (result,) = bench.run(request)
+    predictions = msgspec.json.decode(artifact(bench, result.predictions_sha256), type=Predictions)
+    assert [image.error is None for image in predictions.images] == [False, True]
+    assert "image" in (predictions.images[0].error or "")
+
+
+def test_without_images_noise_is_measured_and_said(bench: Bench) -> None:
+    (result,) = bench.run(bench.request([fastestdet(bench)], runtimes=[onnxruntime()]))
+    assert result.status == "ok"
+    assert result.predictions_sha256 is None
+    assert result.accuracy_reason == "the job has no images"
+    assert result.conditions.extra["input"] == "noise"
+
+
+def test_done_trials_are_neither_run_nor_emitted_again(bench: Bench) -> None:
+    variant = Variant("fp32", "script", bench.script("good", seconds=0.001))
+    sweep = Sweep(precisions=["fp32"], threads=[1, 2])
+    first = bench.run(bench.request([variant], runtimes=[SCRIPTED], sweep=sweep))
+    done = [first[0].trial]
+    second = bench.run(bench.request([variant], runtimes=[SCRIPTED], sweep=sweep, done=done))
+    assert [result.trial for result in second] == [first[1].trial]
+    assert second[0].samples_sha256 == first[1].samples_sha256
+
+
+def test_stop_ends_the_run_as_canceled(bench: Bench) -> None:
+    variant = Variant("fp32", "script", bench.script("good", seconds=0.001))
+    bench.stop.set()
+    assert bench.run(bench.request([variant], runtimes=[SCRIPTED])) == []
+    assert bench.ended.failure is not None
+    assert bench.ended.failure.code == "canceled"
+
+
+def runner_process(bench: Bench, request_file: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(bench.folder / "site")}
+    command = [sys.executable, "-m", "edgedyno.agent.measure", str(request_file)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+
+
+def test_killed_runner_goes_on_where_it_was(bench: Bench) -> None:
+    quick = Variant("fp32", "script", bench.script("quick", seconds=0.002))
+    request = bench.request(
+        [quick],
+        runtimes=[SCRIPTED],
+        sweep=Sweep(precisions=["fp32"], threads=[1, 2]),
+        measure=Measure(precision=0.0001, max_seconds=8),
+    )
+    file = bench.folder / "request.json"
+    file.write_bytes(msgspec.json.encode(request))
+    logs = bench.folder / "work/trials"
+    with runner_process(bench, file) as process:
+        assert process.stdout is not None
+        for _ in process.stdout:
+            if len(list(logs.glob("*.json"))) == 2:
+                break
+        process.send_signal(signal.SIGKILL)
+    kept = {path.name: len(json.loads(path.read_bytes())["bursts"]) for path in logs.iterdir()}
+    assert len(kept) == 2
+    assert all(count > 0 for count in kept.values())
+    with runner_process(bench, file) as process:
+        assert process.stdout is not None
+        events = [decode_event(line) for line in process.stdout]
+    assert process.returncode == 0
+    assert events[-1] == Ended(None)
+    results = [event for event in events if isinstance(event, Finished)]
+    assert len(results) == 2
+    for event in results:
+        samples = msgspec.json.decode(
+            Path(event.files[event.record.samples_sha256 or ""]).read_bytes(), type=Samples
+        )
+        assert len(samples.bursts) > kept[f"{samples.trial}.json"]
+        assert len({burst.block for burst in samples.bursts}) == len(samples.bursts)
+    spent = json.loads((bench.folder / "work/run.json").read_bytes())["spent_seconds"]
+    assert spent < 12
+
+
+def test_sigterm_ends_the_runner_in_order(bench: Bench) -> None:
+    variant = Variant("fp32", "script", bench.script("long", seconds=0.002))
+    measure = Measure(precision=0.0001, max_seconds=60)
+    file = bench.folder / "request.json"
+    file.write_bytes(msgspec.json.encode(bench.request([variant], runtimes=[SCRIPTED], measure=measure)))
+    with runner_process(bench, file) as process:
+        assert process.stdout is not None
+        events = []
+        for line in process.stdout:
+            events.append(decode_event(line))
+            last = events[-1]
+            if isinstance(last, Progressed) and last.progress.phase == "measure":
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.failure is not None
+    assert ended.failure.code == "canceled"
+
+
+def test_request_that_cannot_be_read_is_a_plain_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgedyno.agent.measure", "/nonexistent"], check=False, capture_output=True
+    )
+    assert done.returncode == 2
+    assert b"expected the path of a run request" in done.stderr

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edgedyno.controller.lab.report import Section, render_report
+from edgedyno.controller.lab.report.reproduce import job_yaml
+from edgedyno.controller.lab.verdict import judge
+from edgedyno.core.document import decode_yaml
+from edgedyno.core.job import BoardSelector, JobSpec, Measure, Require, Sweep
+from edgedyno.core.manifest import ArtifactRef, Image, ResolvedJob
+from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
+from tests.controller.synthetic import SWEEP, Lab, Trial, failed, metered, sha256, skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EVIL = "<script>alert('x')</script> & \"quoted\""
+
+
+def resolved_job(require: Require) -> ResolvedJob:
+    model = ModelProfile(
+        name="synthetic_net",
+        task="detect",
+        source="net.onnx",
+        input=InputSpec(size=(352, 352)),
+        output=OutputSpec(decoder="yolox"),
+    )
+    return ResolvedJob(
+        spec=JobSpec(name="synthetic", model="synthetic_net", dataset="synthetic_set", require=require),
+        model=model,
+        source=ArtifactRef(sha256("source"), 1_000_000, "net.onnx"),
+        class_names=["thing"],
+        images=[Image(1, ArtifactRef(sha256("image"), 10))],
+        annotations=ArtifactRef(sha256("annotations"), 10, "annotations.json"),
+    )
+
+
+def page_of(*trials: Trial, lab: Lab | None = None, require: Require | None = None) -> str:
+    lab = lab or Lab()
+    resolved = resolved_job(require or Require())
+    results = lab.results(*trials)
+    verdicts = judge(results, spec=resolved.spec, read=lab.read)
+    return render_report([Section(verdicts, results, resolved)], read=lab.read)
+
+
+class Page(HTMLParser):
+    """Collects ids, references and tags, and checks that tags are balanced."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self._open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"href", "src", "xlink:href", "srcset", "action", "data"}:
+                self.links.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+CASES: dict[str, tuple[Sequence[Trial], Require]] = {
+    "sweep": (SWEEP, Require(accuracy_drop=0.01, latency_p95=0.1)),
+    "one trial": ([Trial("fp32", 1, 0.05)], Require()),
+    "all failed": ([failed("fp32", 1), skipped("int8", 1)], Require(accuracy_drop=0.01)),
+    "no accuracy": ([Trial("fp32", 1, 0.05), Trial("int8", 1, 0.03)], Require()),
+    "none meets": (SWEEP, Require(latency_p50=0.001)),
+    "cannot tell": (SWEEP, Require(power=5.0)),
+    "void": ([*SWEEP[:2], Trial("int8", 1, 0.01, void="the clock fell")], Require()),
+    "metered": (
+        [Trial("fp32", 1, 0.05, more=metered(0.04, 5.0)), Trial("int8", 1, 0.04)],
+        Require(energy=0.05),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_is_whole_and_loads_nothing(case: str) -> None:
+    trials, require = CASES[case]
+    html = page_of(*trials, require=require)
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert not re.search(r"https?://|@import|url\((?!#)", html)
+    assert not {"script", "link", "iframe", "img"} & set(page.tags)
+    assert "None" not in re.sub(r"None meets", "", re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_is_named_for_those_who_cannot_see_it_and_takes_the_pages_colours(case: str) -> None:
+    trials, require = CASES[case]
+    html = page_of(*trials, require=require)
+    figures = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert bool(figures) == any(trial.latency_seconds for trial in trials)
+    for figure in figures:
+        root = ET.fromstring(figure.replace("<svg ", '<svg xmlns:xlink="urn:xlink" ', 1))
+        assert root.get("role") == "img"
+        title, description = root.find("title"), root.find("desc")
+        assert title is not None
+        assert description is not None
+        assert title.text
+        assert description.text
+        assert "#01f1" not in figure
+        assert "var(--" in figure
+        colours = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", figure))
+        assert colours <= set()
+
+
+def test_figures_show_what_was_measured() -> None:
+    html = page_of(*SWEEP, require=Require(accuracy_drop=0.01))
+    for words in (
+        "Median latency with its 95 % interval",
+        "Latency against accuracy",
+        "Each precision against",
+    ):
+        assert words in html
+    assert html.count('role="img"') == 4 + len(SWEEP)
+
+
+def test_text_of_users_is_escaped_everywhere() -> None:
+    lab = Lab(board=EVIL)
+    evil = {"runtime": EVIL, "cores": EVIL, "runtime_version": EVIL, "format": EVIL}
+    trials = [Trial("fp32", 1, 0.02), Trial("int8", 1, 0.01, more=evil), failed("fp16", 1, EVIL)]
+    html = page_of(*trials, lab=lab)
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    Page(html)
+
+
+def test_dollar_signs_in_names_are_no_formulas() -> None:
+    more = {"runtime": "a$x^2$b"}
+    html = page_of(Trial("fp32", 1, 0.02), Trial("fp32", 2, 0.02, more=more))
+    assert "a$x^2$b · 2 threads" in html
+
+
+def test_reasons_for_what_is_missing_are_told() -> None:
+    html = page_of(Trial("fp32", 1, 0.05), failed("int8", 1), skipped("fp16", 1))
+    assert "this board has no power sensor" in html
+    assert "nothing to plot against latency: the data set has no annotations" in html
+    assert "the worker was killed by signal 11 (worker.crashed)" in html
+    assert "no runtime of this board can run tflite" in html
+    assert "memory clock" in html
+
+
+def test_it_can_be_reproduced_from_the_page() -> None:
+    html = page_of(*SWEEP, require=Require(accuracy_drop=0.01))
+    assert sha256("source") in html
+    assert sha256("annotations") in html
+    assert sha256("synthetic_net-int8-onnx-") in html
+    assert "edgedyno run job.yaml" in html
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    assert page_of(*SWEEP) == page_of(*SWEEP)
+
+
+def test_a_large_sweep_stays_small() -> None:
+    trials = [
+        Trial(precision, threads, 0.03 / threads**0.7, 0.24, (0.0, -0.001, 0.001), more={"runtime": runtime})
+        for precision in ("fp32", "fp16", "int8")
+        for threads in (1, 2, 3, 4, 6, 8)
+        for runtime in ("onnxruntime", "ncnn", "openvino")
+    ]
+    html = page_of(*trials, lab=Lab(blocks=40), require=Require(accuracy_drop=0.01))
+    assert len(html) < 2_000_000
+    assert "more trials are in the table only" in html
+    Page(html)
+
+
+def test_several_boards_have_a_verdict_each_before_any_detail() -> None:
+    here, there = Lab(seed=1), Lab(seed=2, board="synthetic-x86")
+    resolved = resolved_job(Require())
+    results = [*here.results(*SWEEP), *there.results(*SWEEP[:2])]
+    read = (here.artifacts | there.artifacts).__getitem__
+    html = render_report(
+        [Section(judge(results, spec=resolved.spec, read=read), results, resolved)], read=read
+    )
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    assert html.count('class="card verdict') == 2
+    assert html.rindex('class="card verdict') < html.index("The choices")
+
+
+def test_no_results_at_all() -> None:
+    resolved = resolved_job(Require())
+    html = render_report([Section([], [], resolved)], read=Lab().read)
+    assert "No trial has given a result yet" in html
+    Page(html)
+
+
+def test_missing_samples_leave_the_rest_of_the_page() -> None:
+    lab = Lab()
+    resolved = resolved_job(Require())
+    results = lab.results(*SWEEP)
+    verdicts = judge(results, spec=resolved.spec, read=Lab().read)
+    html = render_report([Section(verdicts, results, resolved)], read=Lab().read)
+    assert "Median latency with its 95 % interval" in html
+    assert "cannot be read: KeyError" in html
+
+
+def test_the_job_as_yaml_reads_back_as_the_same_job() -> None:
+    spec = JobSpec(
+        name="round",
+        model="yolox_nano",
+        dataset="coco_ccby",
+        boards=BoardSelector(labels={"soc": "rk3588"}),
+        sweep=Sweep(threads=[1, "all"], precisions=["fp32", "int8"]),
+        measure=Measure(precision=0.015, max_seconds=30.0),
+        require=Require(latency_p95=0.1, latency_p50=0.0123456789, accuracy_drop=0.01, power=15.0, size=2e6),
+    )
+    text = job_yaml(spec)
+    assert "latency_p95: 100 ms" in text
+    assert "accuracy_drop: 1 pt" in text
+    assert decode_yaml(text, JobSpec) == spec

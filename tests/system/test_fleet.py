@@ -1,0 +1,101 @@
+"""The main job over real processes: from its file to the metrics; also when processes are killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.conftest import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.system.fleet import Fleet
+
+TRIALS = 6
+
+
+def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tmp_path: Path) -> None:
+    done = fleet.edgedyno("jobs", "submit", str(quick_job), "--wait", "--json")
+    answer = json.loads(done.stdout)
+    results = answer["results"]
+    assert len(results) == TRIALS
+    assert {result["status"] for result in results} == {"ok"}
+    fp32 = [result for result in results if result["precision"] == "fp32"]
+    for result in fp32:
+        assert result["accuracy"]["value"] == pytest.approx(0.238, abs=0.03)
+    for result in results:
+        assert result["latency_seconds"]["p50"] > 0
+        assert result["power_watts"] is not None or result["power_watts_reason"]
+        assert result["energy_joules_per_inference"] or result["energy_joules_per_inference_reason"]
+    assert answer["verdicts"][0]["recommended"]
+    job = answer["job"]["job"]
+    _metrics_are_accepted(fleet)
+    fleet.edgedyno("report", job, "--out", str(tmp_path / "report.html"))
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    for command in (
+        ["jobs", "list"],
+        ["jobs", "show", job],
+        ["boards", "list"],
+        ["results", "list"],
+        ["verdict", job],
+    ):
+        assert fleet.edgedyno(*command).stdout.strip()
+    lines = fleet.edgedyno("results", "export", "--job", job).stdout.splitlines()
+    assert len(lines) == TRIALS
+
+
+def _metrics_are_accepted(fleet: Fleet) -> None:
+    text = httpx.get(f"{fleet.url}/metrics", trust_env=False).raise_for_status().text
+    assert "edgedyno_result_latency_seconds{" in text
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_9_of_the_agent_leaves_one_result_a_trial(fleet: Fleet, quick_job: Path, seed: int) -> None:
+    job = json.loads(fleet.edgedyno("jobs", "submit", str(quick_job), "--json").stdout)["job"]
+    chance = random.Random(seed)
+    wait_until(lambda: _phase(fleet, job) not in (None, "fetch"), seconds=60, what="the execution's start")
+    for _ in range(3):
+        time.sleep(chance.uniform(0.0, 4.0))
+        fleet.kill("agent")
+        fleet.start("agent")
+    wait_until(lambda: _state(fleet, job) in ("succeeded", "failed"), seconds=150, what="the job's end")
+    assert _state(fleet, job) == "succeeded", fleet.get(f"/jobs/{job}")
+    results = fleet.get(f"/results?job={job}")["results"]
+    counts = Counter(result["trial"] for result in results)
+    assert len(counts) == TRIALS
+    assert set(counts.values()) == {1}
+
+
+def test_kill_9_of_controller_and_broker_loses_nothing(fleet: Fleet, quick_job: Path) -> None:
+    job = json.loads(fleet.edgedyno("jobs", "submit", str(quick_job), "--json").stdout)["job"]
+    wait_until(lambda: _phase(fleet, job) == "measure", seconds=60, what="measuring")
+    fleet.kill("controller")
+    fleet.broker.kill()
+    time.sleep(3.0)
+    fleet.broker.start()
+    fleet.start("controller")
+    wait_until(fleet.is_healthy, seconds=60, what="the controller's return")
+    wait_until(lambda: _state(fleet, job) in ("succeeded", "failed"), seconds=150, what="the job's end")
+    assert _state(fleet, job) == "succeeded", fleet.get(f"/jobs/{job}")
+    assert len(fleet.get(f"/results?job={job}")["results"]) == TRIALS
+
+
+def _state(fleet: Fleet, job: str) -> str:
+    return str(fleet.get(f"/jobs/{job}")["state"])
+
+
+def _phase(fleet: Fleet, job: str) -> str | None:
+    executions = fleet.get(f"/jobs/{job}")["executions"]
+    return executions[0]["phase"] if executions else None
