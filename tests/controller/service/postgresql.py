@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psycopg
+
 from tests.conftest import free_port
 
 UNPRIVILEGED = 65534  # nobody: PostgreSQL refuses to run as root
@@ -24,13 +26,12 @@ def binaries() -> Path | None:
 
 
 class PostgreSql:
-    """One server with its own folder; `url(name)` makes a fresh database."""
+    """One server with its own folder; `url()` gives an empty database."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="edgedyno-postgresql-"))
         self._port = free_port()
-        self._count = 0
         if os.geteuid() == 0:
             os.chown(self._folder, UNPRIVILEGED, UNPRIVILEGED)
 
@@ -75,8 +76,9 @@ class PostgreSql:
         shutil.rmtree(self._folder)
 
     def url(self) -> str:
-        """Make an empty database and return its URL."""
-        self._count += 1
-        name = f"test{self._count}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "edgedyno", name)
-        return f"postgresql://edgedyno@127.0.0.1:{self._port}/{name}"
+        """Empty the database and return its URL; much faster than another database for each test."""
+        url = f"postgresql://edgedyno@127.0.0.1:{self._port}/postgres"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return url
