@@ -18,6 +18,7 @@ _MOSQUITTO = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
+set_tcp_nodelay true
 """
 
 # rumqttd's own names. MQTT 5 (v5) is what we speak; its defaults cut payloads at 20 KiB.
