@@ -47,7 +47,9 @@ class Mosquitto:
         self.host = "127.0.0.1"
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -65,11 +65,7 @@ class Standin:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
-<<<<<<< HEAD
-        self._client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(6, 1, 1)  # type: ignore[attr-defined]
-=======
         self._client.on_socket_open = _send_at_once
->>>>>>> fleet
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(host, port)
         self._client.loop_start()
