@@ -84,6 +84,8 @@ def _fp16(resolved: ResolvedJob, store: ContentStore) -> Variant:
         (["avx2", "avx_vnni"], False),
         (["fp", "asimd", "crc32"], False),
         (["asimd", "asimddp", "i8mm"], False),
+        (["neon"], False),
+        (["neon", "dotprod", "fp16_arith"], False),
         ([], True),
     ],
 )

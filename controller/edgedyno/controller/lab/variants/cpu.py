@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
-_ARM = frozenset({"asimd", "neon", "asimddp", "i8mm"})
+_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dotprod"})
+_ARM = frozenset({"neon", "asimd", "asimddp", "i8mm", "sve"})
 
 
 def needs_reduce_range(features: Iterable[str]) -> bool:
