@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from edgedyno.controller.lab.files import ContentStore
@@ -25,9 +26,11 @@ def sample_store(tmp_path_factory: pytest.TempPathFactory) -> ContentStore:
 
 @pytest.fixture(scope="session")
 def sample_jobs(sample_store: ContentStore) -> dict[str, ResolvedJob]:
-    """Return the bundled jobs, resolved, by their file's name."""
-    paths = sorted(packaged("jobs").glob("*.yaml"))
-    return {path.stem: resolve_job(load_job(path), base=path.parent, store=sample_store) for path in paths}
+    """Return the bundled jobs, resolved, by their model, and one for the model that no bundled job has."""
+    folder = packaged("jobs")
+    jobs = [load_job(path) for path in sorted(folder.glob("*.yaml"))]
+    jobs.append(msgspec.structs.replace(jobs[-1], model="yolox_nano_float_stem"))
+    return {str(job.model): resolve_job(job, base=folder, store=sample_store) for job in jobs}
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_the_bundled_jobs_resolve(sample_jobs: dict[str, ResolvedJob], sample_store: ContentStore) -> None:
-    assert set(sample_jobs) == {"fastestdet", "yolox_nano"}
+    assert set(sample_jobs) == {"fastestdet", "yolox_nano", "yolox_nano_float_stem"}
     for resolved in sample_jobs.values():
         assert (len(resolved.images), len(resolved.calibration)) == (17, 24)
         assert resolved.class_names[0] == "person"

@@ -330,15 +330,20 @@ def test_two_builds_in_two_processes_are_equal_byte_for_byte(
 # FP32 as the models' origin was measured with the same protocol; INT8 and FP16 with a margin for other versions
 # of the tools (docs/adr/0002 has what was reached).
 @pytest.mark.parametrize(
-    ("name", "fp32", "largest_drop"), [("fastestdet", 0.238, 0.03), ("yolox_nano", 0.402, 0.03)]
+    ("name", "fp32", "int8_drop"),
+    [
+        ("fastestdet", 0.238, (-0.03, 0.03)),
+        ("yolox_nano", 0.402, (0.10, 0.30)),  # the collapse that the sample job shows
+        ("yolox_nano_float_stem", 0.402, (-0.03, 0.03)),
+    ],
 )
-def test_the_samples_keep_their_accuracy(
+def test_the_samples_keep_or_lose_their_accuracy_as_told(
     sample_jobs: dict[str, ResolvedJob],
     sample_store: ContentStore,
     sample_variants: dict[str, dict[str, Variant]],
     name: str,
     fp32: float,
-    largest_drop: float,
+    int8_drop: tuple[float, float],
 ) -> None:
     resolved, variants = sample_jobs[name], sample_variants[name]
     assert resolved.annotations is not None
@@ -355,8 +360,8 @@ def test_the_samples_keep_their_accuracy(
         if precision == "fp32":
             assert found.accuracy.value == pytest.approx(fp32, abs=0.001)
         else:
-            limit = largest_drop if precision == "int8" else 0.003
-            assert found.drop.value < limit
+            least, most = int8_drop if precision == "int8" else (-0.003, 0.003)
+            assert least < found.drop.value < most
         assert found.accuracy.images == 17
 
 
