@@ -105,7 +105,8 @@ def _boards(snapshot: Snapshot) -> Iterator[Metric]:
         if found is not None:
             facts |= {"profile": found.profile, "name": found.name, "arch": found.arch}
             facts |= {"kernel": found.kernel, "os": found.os}
-            memory.add_metric([board.board], found.memory_bytes)
+            if found.memory_bytes is not None:
+                memory.add_metric([board.board], found.memory_bytes)
         info.add_metric([board.board], facts)
     yield from (online, drained, seen, info, memory, _runtimes(snapshot.boards))
 

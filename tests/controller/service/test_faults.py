@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -26,6 +25,10 @@ from tests.conftest import Mosquitto, wait_until
 from tests.controller.service.samples import message, resolved_job, result
 from tests.controller.service.standins import Board, ScriptedLaboratory
 from tests.controller.service.test_job_way import born, eventually, job_state, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 JOB = "sample-000000"
 EXECUTION = f"{JOB}.rpi4"
@@ -266,7 +269,7 @@ def test_boards_learn_where_the_controller_is_and_that_it_went(
 
     seen: list[ControllerState] = []
     watcher = Client(CallbackAPIVersion.VERSION2)
-    watcher.on_message = lambda _client, _userdata, m: seen.append(decode(m.payload, ControllerState))
+    watcher.on_message = lambda _client, _userdata, m: seen.append(decode(bytes(m.payload), ControllerState))
     watcher.on_connect = lambda client, *_: client.subscribe(CONTROLLER_STATE, 1)
     watcher.connect("127.0.0.1", mosquitto.port)
     watcher.loop_start()
