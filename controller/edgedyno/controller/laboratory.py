@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 _LINE_LIMIT = 256 * 2**20  # a report with its plots and a few thousand results is tens of megabytes
 
 
@@ -90,7 +89,7 @@ AnyTask = Build | Score | Judge | Report
 class Answer(Struct, frozen=True):
     """A child's answer: a value, or why there is none."""
 
-    value: Raw = Raw(b"null")  # an optional Raw is not one to msgspec
+    value: Raw = Raw(b"null")
     failure: Failure | None = None
 
 
@@ -108,19 +107,21 @@ class ChildLaboratory:
         self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Build a job's variants; when the caller gives up, the child ends."""
-        return await self._builder.ask(Build(resolved, precisions, reduce_range), list[Variant])
+        answer = await self._builder.ask(Build(resolved, precisions, reduce_range))
+        return msgspec.json.decode(answer, type=list[Variant])
 
     async def score(self, results: list[Result], resolved: ResolvedJob) -> list[Result]:
         """Fill in accuracy and drop."""
-        return await self._evaluator.ask(Score(results, resolved), list[Result])
+        answer = await self._evaluator.ask(Score(results, resolved))
+        return msgspec.json.decode(answer, type=list[Result])
 
     async def judge(self, results: list[Result], spec: JobSpec) -> bytes:
         """Return the verdicts as a JSON list."""
-        return bytes(await self._evaluator.ask(Judge(results, spec), Raw))
+        return await self._evaluator.ask(Judge(results, spec))
 
     async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
         """Return one HTML page."""
-        return await self._evaluator.ask(Report(results, resolved), str)
+        return msgspec.json.decode(await self._evaluator.ask(Report(results, resolved)), type=str)
 
     async def close(self) -> None:
         """End the children."""
@@ -137,8 +138,8 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def ask(self, task: AnyTask, kind: type[T]) -> T:
-        """Have one task done; raises RunError with the child's code."""
+    async def ask(self, task: AnyTask) -> bytes:
+        """Have one task done and return its answer as JSON; raises RunError with the child's code."""
         async with self._turn:
             process = await self._running()
             try:
@@ -155,7 +156,7 @@ class _Child:
         answer = _answer.decode(line)
         if answer.failure is not None:
             raise RunError(answer.failure.text, code=answer.failure.code)
-        return msgspec.json.decode(answer.value, type=kind)
+        return bytes(answer.value)
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

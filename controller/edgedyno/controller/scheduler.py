@@ -34,6 +34,8 @@ TICK_SECONDS = 1.0
 # A broker that lost its retained messages without a disconnect is made good within this time.
 RING_AGAIN_SECONDS = 60.0
 HEARD_SAVE_SECONDS = 10.0
+# While late results keep coming, an execution is scored again no more often than this.
+SCORE_AGAIN_SECONDS = 5.0
 
 Ring = Callable[[Iterable[str]], None]
 
@@ -62,6 +64,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._scoring: asyncio.Task[None] | None = None
+        self._score_again_at: dict[str, float] = {}
         self._timeouts: dict[str, Timeouts] = {}
         self._rung_at = 0.0
         self._heard_saved_at = 0.0
@@ -225,8 +228,18 @@ class Scheduler:
     async def _score_ended(self) -> None:
         if self._scoring is not None and not self._scoring.done():
             return
-        waiting = await self._database.read(executions.unscored)
+        now_seconds = self._clock.now()
+        waiting = [
+            execution
+            for execution in await self._database.read(executions.unscored)
+            if now_seconds >= self._score_again_at.get(execution.execution, 0.0)
+        ]
         if waiting:
+            later = now_seconds + SCORE_AGAIN_SECONDS
+            self._score_again_at = {
+                **{name: at for name, at in self._score_again_at.items() if at > now_seconds},
+                **{execution.execution: later for execution in waiting},
+            }
             self._scoring = asyncio.create_task(self._score(waiting), name="scoring")
 
     async def _score(self, waiting: list[Execution]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,9 +12,14 @@ from edgedyno.controller.config import ControllerConfig
 from edgedyno.controller.service import Service
 from edgedyno.controller.store.database import Database
 from edgedyno.controller.store.migrate import migrate
-from tests.conftest import Mosquitto
 from tests.controller.service.postgresql import PostgreSql, binaries
 from tests.controller.service.standins import Board, ScriptedLaboratory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
 
 
 @pytest.fixture(scope="session")

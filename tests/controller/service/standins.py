@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
-from typing import Any
+import socket
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgedyno.core.board import Capabilities
-from edgedyno.core.errors import EdgedynoError
-from edgedyno.core.job import JobSpec
 from edgedyno.core.manifest import ResolvedJob, Variant
 from edgedyno.core.messages import (
     Ack,
@@ -33,6 +30,13 @@ from edgedyno.core.topics import of_board
 from tests.conftest import wait_until
 from tests.controller.service.samples import capabilities, ref
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgedyno.core.board import Capabilities
+    from edgedyno.core.errors import EdgedynoError
+    from edgedyno.core.job import JobSpec, Precision
+
 
 class ScriptedLaboratory:
     """Builds from the precisions' names, scores 0.5, recommends the first trial of each board."""
@@ -44,14 +48,14 @@ class ScriptedLaboratory:
         self.judged = 0
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[str], *, reduce_range: bool
+        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
     ) -> list[Variant]:
         """Return one variant for each precision."""
         self.builds.append(reduce_range)
         if self.build_error is not None:
             raise self.build_error
         return [
-            Variant(precision, "onnx", ref(f"{precision} {reduce_range}".encode()))  # type: ignore[arg-type]
+            Variant(precision, "onnx", ref(f"{precision} {reduce_range}".encode()))
             for precision in precisions
         ]
 
@@ -112,11 +116,11 @@ class Board:
     def _received(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         leaf = message.topic.split("/", 3)[3]
         if leaf == "ack":
-            self.acks.append(decode(message.payload, Ack))
+            self.acks.append(decode(bytes(message.payload), Ack))
         elif leaf == "desired":
-            self.desired.append(decode(message.payload, Desired))
+            self.desired.append(decode(bytes(message.payload), Desired))
         else:
-            self._responses.put(decode(message.payload, Response))
+            self._responses.put(decode(bytes(message.payload), Response))
 
     def state(self, *, online: bool = True) -> State:
         """Return this board's state."""
@@ -200,10 +204,10 @@ class Board:
 
     def vanish(self) -> None:
         """Break the connection, so that the broker publishes the last will."""
-        socket = self._client.socket()
+        connection = self._client.socket()
         self._client.reconnect_delay_set(3600, 3600)
-        if socket is not None:
-            socket.shutdown(2)
+        assert isinstance(connection, socket.socket)
+        connection.shutdown(socket.SHUT_RDWR)
         self._client.loop_stop()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -12,10 +11,15 @@ import pytest
 import pytest_asyncio
 
 from edgedyno.controller.config import ControllerConfig
-from tests.conftest import Mosquitto
 from tests.controller.service.conftest import make_service
 from tests.controller.service.samples import MODEL_BYTES, resolved_job, sha256
-from tests.controller.service.standins import ScriptedLaboratory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.conftest import Mosquitto
+    from tests.controller.service.standins import ScriptedLaboratory
 
 DATA = bytes(range(256)) * 5000
 

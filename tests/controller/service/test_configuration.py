@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy
@@ -25,6 +25,9 @@ from edgedyno.controller.store.migrate import migrate
 from edgedyno.controller.store.tables import metadata
 from edgedyno.core.errors import ConfigError, RetryableError, UnsupportedError
 from tests.conftest import ROOT, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNIT = ROOT / "systemd" / "edgedyno-controller.service"
 

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -23,9 +22,16 @@ from edgedyno.controller.store.migrate import migrate
 from edgedyno.controller.store.results import read_results
 from edgedyno.core.messages import Next, Telemetry, encode
 from tests.conftest import Mosquitto, wait_until
+from tests.controller.service.conftest import make_service
 from tests.controller.service.samples import message, resolved_job, result
 from tests.controller.service.standins import Board, ScriptedLaboratory
 from tests.controller.service.test_job_way import born, eventually, job_state, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.controller.service.postgresql import PostgreSql
 
 JOB = "sample-000000"
 EXECUTION = f"{JOB}.rpi4"
@@ -154,8 +160,6 @@ async def test_live_readings_are_shown_while_they_are_fresh(
 async def test_a_job_goes_on_after_the_controller_was_stopped_and_started(
     config: ControllerConfig, laboratory: ScriptedLaboratory, make_board: Callable[..., Board]
 ) -> None:
-    from tests.controller.service.conftest import make_service
-
     board = await asyncio.to_thread(make_board)
     async with (
         make_service(config, laboratory).running() as first,
@@ -197,6 +201,53 @@ async def test_two_controllers_cannot_share_a_folder(
         with pytest.raises(ConfigError, match="in use by another controller"):
             async with Service(config, laboratory=laboratory).running():
                 pass
+
+
+async def test_replicas_share_the_work_and_take_each_message_once(
+    tmp_path: Path,
+    mosquitto: Mosquitto,
+    postgresql: PostgreSql,
+    laboratory: ScriptedLaboratory,
+    make_board: Callable[..., Board],
+) -> None:
+    config = ControllerConfig(
+        data_dir=str(tmp_path / "data"),
+        database_url=postgresql.url(),
+        broker_port=mosquitto.port,
+        listen_port=0,
+        shared_group="controllers",
+    )
+    board = await asyncio.to_thread(make_board)
+    async with (
+        make_service(config, laboratory).running() as first,
+        make_service(config, laboratory).running() as second,
+        httpx.AsyncClient(base_url=f"{first.url}/api/v1", trust_env=False) as one,
+        httpx.AsyncClient(base_url=f"{second.url}/api/v1", trust_env=False) as two,
+    ):
+        await born(one, board)
+        await born(two, board)
+        job = await submit(two)
+
+        async def active() -> bool:
+            return await job_state(one, job) == "active"
+
+        await eventually(active, "build")
+        answer = await asyncio.to_thread(board.next)
+        sent = [message(result(f"{job}.rpi4", trial=f"t{seq}"), seq) for seq in range(1, 201)]
+        await asyncio.to_thread(board.deliver, *sent)
+        assert (await asyncio.to_thread(board.update, answer, "SUCCEEDED")).error is None
+
+        async def succeeded() -> bool:
+            return await job_state(two, job) == "succeeded"
+
+        await eventually(succeeded, "end of the job")
+        results = (await one.get("/results", params={"job": job})).json()["results"]
+        assert len(results) == len(sent)
+        texts = [(await http.get("/metrics")).text for http in (one, two)]
+        assert sum("edgedyno_leader 1.0" in text for text in texts) == 1
+        shares = [text.partition("\nedgedyno_ingest_results_total ")[2].partition("\n")[0] for text in texts]
+        assert sum(float(share) for share in shares) == len(sent)
+        assert all(float(share) > 0 for share in shares), "both took part"
 
 
 _RUN = """
@@ -266,7 +317,7 @@ def test_boards_learn_where_the_controller_is_and_that_it_went(
 
     seen: list[ControllerState] = []
     watcher = Client(CallbackAPIVersion.VERSION2)
-    watcher.on_message = lambda _client, _userdata, m: seen.append(decode(m.payload, ControllerState))
+    watcher.on_message = lambda _client, _userdata, m: seen.append(decode(bytes(m.payload), ControllerState))
     watcher.on_connect = lambda client, *_: client.subscribe(CONTROLLER_STATE, 1)
     watcher.connect("127.0.0.1", mosquitto.port)
     watcher.loop_start()

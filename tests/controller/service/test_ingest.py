@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -11,11 +11,13 @@ from sqlalchemy import select
 from edgedyno.controller.ingest import MAX_AHEAD, Arrival, Outcome, ingest, open_result
 from edgedyno.controller.store import executions, jobs
 from edgedyno.controller.store.boards import add_board
-from edgedyno.controller.store.database import Database
 from edgedyno.controller.store.results import Stream, read_results
 from edgedyno.controller.store.tables import results
 from edgedyno.core.messages import ResultMessage, encode
 from tests.controller.service.samples import message, resolved_job, result
+
+if TYPE_CHECKING:
+    from edgedyno.controller.store.database import Database
 
 JOB = "sample-000000"
 EXECUTION = f"{JOB}.rpi4"

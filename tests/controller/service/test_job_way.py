@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 import pytest
 
@@ -21,7 +19,13 @@ from tests.controller.service.samples import (
     result,
     sha256,
 )
-from tests.controller.service.standins import Board, ScriptedLaboratory
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import httpx
+
+    from tests.controller.service.standins import Board, ScriptedLaboratory
 
 Json = dict[str, Any]
 

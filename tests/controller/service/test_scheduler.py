@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -16,14 +15,18 @@ from edgedyno.controller.presence import Presence
 from edgedyno.controller.scheduler import Scheduler
 from edgedyno.controller.store import executions, jobs
 from edgedyno.controller.store.boards import add_board, change_board, take_caps, take_state
-from edgedyno.controller.store.database import Database
-from edgedyno.controller.store.executions import Execution
 from edgedyno.core.errors import RunError, UnsupportedError
 from edgedyno.core.job import BoardSelector, Timeouts
-from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.messages import Caps, Get, Next, Renew, Response, State, Update
 from tests.controller.service.samples import capabilities, resolved_job
 from tests.controller.service.standins import Clock, ScriptedLaboratory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from edgedyno.controller.store.database import Database
+    from edgedyno.controller.store.executions import Execution
+    from edgedyno.core.manifest import ResolvedJob
 
 LEASE = 60.0
 TIMEOUTS = Timeouts(whole=1000, silence=300, queue=2000)
@@ -68,7 +71,9 @@ class Fleet:
         """Tick until builds and scores are done."""
         for _ in range(3):
             await self.scheduler.tick()
-            while self.scheduler.busy:
+            for _ in range(5000):
+                if not self.scheduler.busy:
+                    break
                 await asyncio.sleep(0.002)
 
     def ask(self, board: str, make: Callable[[str], Any]) -> Response:

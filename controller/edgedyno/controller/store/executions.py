@@ -154,7 +154,7 @@ def newest(connection: Connection, limit: int) -> list[Execution]:
     return _all(connection, query)[::-1]
 
 
-def change(connection: Connection, execution: str, **values: Any) -> Execution:
+def change(connection: Connection, execution: str, /, **values: Any) -> Execution:
     """Set columns of an execution and return it as it is then."""
     connection.execute(update(executions).where(executions.c.execution == execution).values(**values))
     found = read_execution(connection, execution)
