@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgedyno.cli.output import say
 from edgedyno.controller.config import load_config
 from edgedyno.core.errors import ConfigError
+from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,9 @@ def migrate(config_file: Path | None) -> None:
 
 def backup(target: Path, config_file: Path | None) -> None:
     """Write database and artifacts into `target`."""
-    from edgedyno.controller.backup import write_backup
+    from edgedyno.controller.store.backup import backup as write_backup
 
-    say(f"wrote {write_backup(load_config(config_file), target)}")
+    made = write_backup(load_config(config_file), target, with_artifacts=True)
+    say(
+        f"wrote {made.folder}: the database and {made.artifacts} artifacts, {format_bytes(made.artifact_bytes)}"
+    )

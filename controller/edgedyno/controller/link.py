@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -88,6 +89,8 @@ class Link:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
+        # Answers are small, and a board waits for each: Nagle's algorithm would hold them back.
+        client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # type: ignore[attr-defined]
         return client
 
     def _connected(
