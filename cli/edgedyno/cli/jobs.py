@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgedyno.cli.client import Controller
-from edgedyno.cli.output import print_json, print_results, print_table, say
+from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
@@ -135,7 +135,6 @@ def _conclude(controller: Controller, job: dict[str, Any], *, as_json: bool) -> 
     if as_json:
         print_json({"job": job, "results": results, "verdicts": verdicts})
     else:
-        print_results(results, title=job["job"])
         print_verdicts(verdicts)
         for record in _executions(job):
             if record.state != "SUCCEEDED":

@@ -13,7 +13,7 @@ import msgspec
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
-from edgedyno.cli.output import print_json, print_results, say
+from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import cache_folder, write_atomic, write_results
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
@@ -55,7 +55,6 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     if as_json:
         print_json({"results": results, "verdicts": verdicts})
     else:
-        print_results(results, title=f"{spec.name} on {request.board}")
         print_verdicts(verdicts)
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)

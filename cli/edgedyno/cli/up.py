@@ -17,7 +17,7 @@ import yaml
 from edgedyno.cli.broker import broker_command
 from edgedyno.cli.client import Controller
 from edgedyno.cli.jobs import follow, result_code, submit_file
-from edgedyno.cli.output import print_results, say
+from edgedyno.cli.output import say
 from edgedyno.cli.places import write_atomic, write_results
 from edgedyno.cli.processes import Children, free_port, is_listening
 from edgedyno.cli.verdict import print_verdicts
@@ -110,7 +110,6 @@ def run_demo(url: str, out: Path) -> int:
     write_atomic(out / "report.html", page.encode())
     write_results(out, [result for section in sections for result in section.results])
     for section in sections:
-        print_results(section.results, title=section.resolved.spec.name)
         print_verdicts(section.verdicts)
         print()  # noqa: T201 - an empty line between jobs
     say(f"results     {out / 'results.jsonl'}")

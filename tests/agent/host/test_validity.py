@@ -315,7 +315,11 @@ def test_a_real_foreign_process_voids_a_window_here() -> None:
         f"import os,time\nos.sched_setaffinity(0,{{{cpu}}})\nend=time.time()+3\nwhile time.time()<end: pass"
     )
     # A grandchild: children of this process are taken to be workers.
-    start = f"import subprocess,sys; print(subprocess.Popen([sys.executable,'-c',{burn!r}]).pid)"
+    # With no pipe of ours: `run` would wait until it is closed, and so until the load is over.
+    start = (
+        "import subprocess,sys\n"
+        f"print(subprocess.Popen([sys.executable,'-c',{burn!r}],stdout=subprocess.DEVNULL,stderr=subprocess.DEVNULL).pid)"
+    )
     done = subprocess.run([sys.executable, "-c", start], capture_output=True, check=True, timeout=30)
     pid = int(done.stdout)
     watch = Watch(cpus=[cpu])

@@ -10,6 +10,7 @@ from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice, Comparison, Verdict
+    from edgedyno.core.result import LatencySummary
 
 WIDTH = 80
 
@@ -83,9 +84,19 @@ def _row(choice: Choice) -> tuple[str, ...]:
     return (
         str(choice.rank or ""),
         choice.label,
-        quantities.format_seconds(latency.p50) if latency else "-",
+        _median(latency),
         quantities.format_seconds(latency.p95) if latency and latency.p95 is not None else "-",
         quantities.format_ratio(choice.accuracy.value) if choice.accuracy else "-",
         quantities.format_points(choice.accuracy_drop.value) if choice.accuracy_drop else "-",
         choice.status,
     )
+
+
+def _median(latency: LatencySummary | None) -> str:
+    """Write a median with the half-width of its interval."""
+    if latency is None:
+        return "-"
+    median = quantities.format_seconds(latency.p50)
+    if latency.p50_low is None or latency.p50_high is None:
+        return median
+    return f"{median} ±{(latency.p50_high - latency.p50_low) / 2 / latency.p50:.1%}"
