@@ -11,13 +11,13 @@ from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
-from edgedyno.cli.verdict import exit_code, print_verdicts
-from edgedyno.controller.lab.verdict import Verdict
+from edgedyno.cli.verdict import decode_verdicts, exit_code, print_verdicts
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgedyno.controller.lab.verdict import Verdict
     from edgedyno.core.manifest import ResolvedJob
 
 POLL_SECONDS = 0.5
@@ -129,9 +129,7 @@ def _show_progress(progress: ExecutionProgress, job: dict[str, Any]) -> None:
 
 def _conclude(controller: Controller, job: dict[str, Any], *, as_json: bool) -> int:
     results = controller.results(job=job["job"])
-    verdicts = msgspec.convert(
-        controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"], list[Verdict]
-    )
+    verdicts = decode_verdicts(controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"])
     if as_json:
         print_json({"job": job, "results": results, "verdicts": verdicts})
     else:

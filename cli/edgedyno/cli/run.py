@@ -18,11 +18,8 @@ from edgedyno.cli.places import cache_folder, write_atomic, write_results
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.report import Section, render_report
 from edgedyno.controller.lab.resolve import load_job, resolve_job
-from edgedyno.controller.lab.scoring import score_results
 from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
-from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
@@ -48,6 +45,10 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
 
     def read(sha256: str) -> bytes:
         return files[sha256].read_bytes() if sha256 in files else store.read(sha256)
+
+    # Scoring and plotting bring large libraries: not before the measuring is over, nor for a job with a mistake.
+    from edgedyno.controller.lab.scoring import score_results
+    from edgedyno.controller.lab.verdict import judge
 
     results = score_results(measured, read=read, resolved=resolved)
     verdicts = judge(results, spec=spec, read=read)
@@ -205,6 +206,8 @@ def _write(
     resolved: ResolvedJob,
     read: Callable[[str], bytes],
 ) -> None:
+    from edgedyno.controller.lab.report import Section, render_report
+
     for result in results:
         for kind, sha256 in (("samples", result.samples_sha256), ("predictions", result.predictions_sha256)):
             if sha256:

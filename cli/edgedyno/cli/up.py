@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import yaml
 
 from edgedyno.cli.broker import broker_command
@@ -20,12 +19,11 @@ from edgedyno.cli.jobs import follow, result_code, submit_file
 from edgedyno.cli.output import say
 from edgedyno.cli.places import write_atomic, write_results
 from edgedyno.cli.processes import Children, free_port, is_listening
-from edgedyno.cli.verdict import print_verdicts
-from edgedyno.controller.lab.report import Section, render_report
-from edgedyno.controller.lab.verdict import Verdict
+from edgedyno.cli.verdict import decode_verdicts, print_verdicts
 from edgedyno.core.errors import EdgedynoError, RetryableError
 
 if TYPE_CHECKING:
+    from edgedyno.controller.lab.report import Section
     from edgedyno.core.manifest import ResolvedJob
     from edgedyno.core.result import Result
 
@@ -100,6 +98,8 @@ def _online(url: str) -> bool:
 
 def run_demo(url: str, out: Path) -> int:
     """Submit the sample jobs, wait, print their verdicts, and leave results and report in `out`."""
+    from edgedyno.controller.lab.report import render_report
+
     with Controller(url) as controller:
         submitted = [submit_file(controller, path) for path in sample_jobs()]
         found = follow(controller, [answer["job"] for answer, _ in submitted])
@@ -126,10 +126,10 @@ def sample_jobs() -> list[Path]:
 
 
 def _section(controller: Controller, job: dict[str, Any], resolved: ResolvedJob) -> Section:
+    from edgedyno.controller.lab.report import Section
+
     results: list[Result] = controller.results(job=job["job"])
-    verdicts = msgspec.convert(
-        controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"], list[Verdict]
-    )
+    verdicts = decode_verdicts(controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"])
     return Section(verdicts, results, resolved)
 
 

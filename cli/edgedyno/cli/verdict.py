@@ -10,11 +10,12 @@ import msgspec
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, say, stdout
 from edgedyno.cli.places import write_atomic
-from edgedyno.controller.lab.verdict import Verdict, meets_requirements, verdict_lines
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edgedyno.controller.lab.verdict import Verdict
 
 STYLES = {"recommended": "bold green", "none meets": "bold red", "cannot tell": "bold yellow"}
 
@@ -31,11 +32,15 @@ def show_verdict(job: str, *, url: str, as_json: bool) -> int:
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 0 when every board has a deployment that meets what the job requires."""
+    from edgedyno.controller.lab.verdict import meets_requirements
+
     return 0 if meets_requirements(list(verdicts)) else 1
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print verdicts in words, the headline in the colour of its answer."""
+    from edgedyno.controller.lab.verdict import verdict_lines
+
     for verdict in verdicts:
         headline, *rest = verdict_lines(verdict)
         stdout().print()
@@ -53,14 +58,21 @@ def write_report(job: str, *, out: Path | None, url: str) -> None:
     say(f"wrote {target}")
 
 
+def decode_verdicts(data: object) -> list[Verdict]:
+    """Return verdicts from decoded JSON."""
+    from edgedyno.controller.lab.verdict import Verdict
+
+    return msgspec.convert(data, list[Verdict])
+
+
 def _from_folder(folder: Path) -> list[Verdict]:
     path = folder / "verdict.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Verdict])
+        return decode_verdicts(msgspec.json.decode(path.read_bytes()))
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{path}: no verdict here ({error})", code="results.missing") from error
 
 
 def _from_controller(job: str, url: str) -> list[Verdict]:
     with Controller(url) as controller:
-        return msgspec.convert(controller.call("GET", f"/jobs/{job}/verdict")["verdicts"], list[Verdict])
+        return decode_verdicts(controller.call("GET", f"/jobs/{job}/verdict")["verdicts"])
