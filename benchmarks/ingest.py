@@ -1,6 +1,6 @@
 """How many results a second a real controller commits: real messages, mosquitto and service process.
 
-    python benchmarks/ingest.py [--results 20000] [--boards 8] [--window 20] [--json]
+    python benchmarks/ingest.py [--results 20000] [--boards 8] [--window 100] [--json]
 
 Prints results/s from the first publish to the last ack, and the limit measured in the same run: the same rows
 in the same batches of 100, written by bare sqlite3 executemany, as durably (WAL, synchronous FULL).
