@@ -101,8 +101,8 @@ def test_remaining_time_follows_the_root_law() -> None:
 
 def test_bursts_are_short_and_slow_models_get_single_inferences() -> None:
     assert burst_length(0.0001) == 24
-    assert burst_length(0.005) == 6
-    assert burst_length(0.05) == 3
+    assert burst_length(0.005) == 2
+    assert burst_length(0.05) == 1
     assert burst_length(1.0) == 1
 
 

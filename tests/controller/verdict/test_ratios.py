@@ -83,7 +83,7 @@ def test_samples_of_another_trial_are_refused() -> None:
 
 
 def test_the_same_file_twice_gives_a_difference_in_at_most_5_percent() -> None:
-    """A/A: METHOD 1.7. The margin is set to nothing, so that the interval alone decides."""
+    """A/A, as docs/method.md asks. The margin is set to nothing, so that the interval alone decides."""
     runs, wrong = 200, 0
     for seed in range(runs):
         lab = Lab(seed=seed, blocks=30, per_burst=4)

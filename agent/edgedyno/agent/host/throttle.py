@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Bits of get_throttled: raspberrypi/documentation, computers/os/graphics-utilities.adoc.
 PI_NOW = {0: "undervoltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 PI_STICKY_SHIFT = 16
-# METHOD: at 2 Hz or faster. A process each time costs some 5 ms; the sticky bits cover what lies between.
+# Asked at 2 Hz or faster while measuring. A process each time costs some 5 ms; the sticky bits cover what lies between.
 TOOL_PERIOD_SECONDS = 0.5
 _CPU_COOLER = re.compile(r"cpufreq|Processor|cpu-throttle|cpuidle|intel_powerclamp", re.IGNORECASE)
 

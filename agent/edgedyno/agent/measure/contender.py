@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from edgedyno.agent.measure.planner import Cell
     from edgedyno.agent.measure.supervisor import Launch
 
-AFTER_SWITCH = 1  # the first inference after a switch pays for cold caches (METHOD 1.5)
-# Ratios get tighter the finer bursts interleave (METHOD 1.5: 3 inferences +-0.65 %, 10 +-1.4 %), but each
-# burst costs a wake-up and a cold inference: about 30 ms of steady inferences keep that below a tenth of
-# the time.
-BURST_SECONDS = 0.03
-BURST_LEAST = 3
+AFTER_SWITCH = 1  # the first inference after a switch pays for cold caches (docs/method.md)
+# Ratios get tighter the finer bursts interleave: the machine's speed wanders within a few tenths of a second.
+# Six trials of a 25 ms model in 30 s gave ratios to within +-3 to 7 % with 3 steady inferences a burst, +-2 to
+# 4 % with one, though half of the inferences then follow a switch and do not count (docs/method.md).
+BURST_SECONDS = 0.01
+BURST_LEAST = 1
 BURST_MOST = 24
 SLOW_SECONDS = 0.2  # a model this slow gets single inferences: 30 blocks of 3 would take too long
 WARMUP_BLOCK_SECONDS = 0.06

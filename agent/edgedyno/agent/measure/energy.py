@@ -1,4 +1,4 @@
-"""Joules per inference from a power sensor's readings, by METHOD section 4; or no number, with the reason.
+"""Joules per inference from a power sensor's readings, by docs/method.md; or no number, with the reason.
 
 Pure: readings and a window in, figures out. Not responsible for reading a sensor (sampling) or choosing one.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from edgedyno.agent.sensors.base import Available, Reading, SensorSpec
 
-MIN_UPDATES = 30  # METHOD 4.2
-IDLE_DRIFT_BOUND = 0.05  # METHOD 4.3: of the difference between running and idle.
+MIN_UPDATES = 30  # docs/method.md
+IDLE_DRIFT_BOUND = 0.05  # docs/method.md: of the difference between running and idle.
 # A source that was silent for longer than this part of the window has not seen the window.
 MAX_GAP_RATIO = 0.1
 # Where readings are few, three times their usual distance is no silence, up to a quarter of the window.

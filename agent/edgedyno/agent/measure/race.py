@@ -42,7 +42,7 @@ FIRST_LOOK_ROUNDS = 1
 # this many void rounds, and twice as many as quiet ones, void rounds are counted, and the result says that
 # it is void.
 HOPELESS_VOID_ROUNDS = 15
-ELIMINATION_LOOKS = 2  # nothing is dropped on one look (METHOD 1.6)
+ELIMINATION_LOOKS = 2  # nothing is dropped on one look (docs/method.md)
 
 
 class Pace(Struct, frozen=True):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import TrialLog
     from edgedyno.agent.measure.planner import Cell
 
-DIFFERENCE_ERROR = 0.01  # family-wise, over all looks and comparisons of a race (METHOD 1.6)
+DIFFERENCE_ERROR = 0.01  # family-wise, over all looks and comparisons of a race (docs/method.md)
 TAIL_SAMPLES = 130  # LoadGen: what a p95 needs; asked for where it is cheap
 TAIL_BUDGET = 0.25  # of the time: beyond this, tails are left to the user's patience
 

@@ -37,7 +37,7 @@ from edgedyno.core.result import Conditions, Validity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# All bounds serve METHOD section 2, which names the checks and leaves the bounds to us.
+# docs/method.md names the checks; their bounds are ours.
 # PSI "some": a worker's own threads stall each other for a few per cent where they fill all cores, so this
 # bound is wide; foreign load on the used cores is judged far more sharply by its CPU time.
 PRESSURE_BOUND = 0.20

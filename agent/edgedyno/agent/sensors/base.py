@@ -28,7 +28,7 @@ class SensorSpec(Struct, frozen=True):
     kind: Literal["counter", "sampled"]
     """A counter adds up joules by itself; a sampled source gives watts, to be integrated."""
     min_window_seconds: float
-    """The shortest window that may give an energy (METHOD section 4.2)."""
+    """The shortest window that may give an energy (docs/method.md)."""
     lead_seconds: float = 0.0
     """What to leave out at a window's start, because the source averages over the past."""
     max_rate_hertz: float | None = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.host.profile import BoardProfile
 
 GROUP = "edgedyno.sensors"
-# The most trustworthy first: boards.yaml's order_of_trust, from METHOD section 4.
+# The most trustworthy first (docs/method.md).
 ORDER = ("rapl", "ina3221_hwmon", "ina3221_iio", "pmic", "acpi_power_meter", "ipmi_dcmi")
 _log = logging.getLogger(__name__)
 

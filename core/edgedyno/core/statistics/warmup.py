@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MIN_BLOCKS = 3
 MAX_BLOCKS = 60  # the ceiling: what drifts for longer is drift, and the race cancels it
-TOLERANCE = 0.03  # medians of neighbouring blocks differ by this much on a quiet machine (METHOD 1.5)
+TOLERANCE = 0.03  # medians of neighbouring blocks differ by this much on a quiet machine (docs/method.md)
 _MAD_TO_SIGMA = 1.4826
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEVEL = 0.95
-# Neighbouring 60 s windows of one unchanged file differed by up to 20 % (METHOD 1.5): what was not measured
+# Neighbouring 60 s windows of one unchanged file differed by up to 20 % (docs/method.md): what was not measured
 # side by side shows nothing below that.
 UNPAIRED_MARGIN = 0.20
 HOPELESS_FACTOR = 1e3
