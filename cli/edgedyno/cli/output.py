@@ -32,7 +32,7 @@ def stderr() -> Console:
 
 def say(text: str) -> None:
     """Tell the user something that is not data."""
-    stderr().print(text, markup=False)
+    stderr().print(text, markup=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:

@@ -78,4 +78,4 @@ class ExecutionProgress:
     def _print(self, name: str, text: str) -> None:
         if self._last.get(name) != text:
             self._last[name] = text
-            stderr().print(f"{name}: {text}", markup=False)
+            stderr().print(f"{name}: {text}", markup=False, soft_wrap=True)

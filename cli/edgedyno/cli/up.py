@@ -15,7 +15,7 @@ import yaml
 
 from edgedyno.cli.broker import broker_command
 from edgedyno.cli.client import Controller
-from edgedyno.cli.jobs import follow, result_code, submit_file
+from edgedyno.cli.jobs import follow, submit_file
 from edgedyno.cli.output import say
 from edgedyno.cli.places import write_atomic, write_results
 from edgedyno.cli.processes import Children, free_port, is_listening
@@ -76,7 +76,7 @@ def _start(children: Children, folder: Path, port: int) -> str:
     children.start("agent", [*me, "agent", "run", "--config", str(agent)])
     children.wait_for("the agent", lambda: _online(url), seconds=60)
     say(f"broker      mqtt://127.0.0.1:{broker_port} ({name})")
-    say(f"controller  {url}  (API {url}/api/v1, metrics {url}/metrics)")
+    say(f"controller  {url}  (pages; API under /api/v1, Prometheus under /metrics)")
     say(f"board       {BOARD}, one agent on this machine")
     say(f"logs        {folder / 'logs'}\n")
     return url
@@ -114,9 +114,8 @@ def run_demo(url: str, out: Path) -> int:
         print()  # noqa: T201 - an empty line between jobs
     say(f"results     {out / 'results.jsonl'}")
     say(f"report      {out / 'report.html'}")
-    return max(
-        (result_code(job, section.verdicts) for job, section in zip(found, sections, strict=True)), default=1
-    )
+    # The demo shows the road: a verdict that cannot tell, on a busy machine, is one of its results.
+    return int(any(job["state"] != "succeeded" for job in found))
 
 
 def sample_jobs() -> list[Path]:
