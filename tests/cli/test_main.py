@@ -88,6 +88,14 @@ def test_a_missing_job_file_exits_with_2(tmp_path: Path) -> None:
     assert "nothing.yaml" in done.stderr
 
 
+def test_a_folder_that_cannot_be_is_named_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "job.yaml").write_text("name: a\nmodel: fastestdet\n")
+    done = edgedyno("run", "job.yaml", "--out", "file", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("error: --out: file: expected a folder")
+
+
 def test_no_controller_exits_with_3_and_says_what_to_do() -> None:
     done = edgedyno("boards", "list", "--controller", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 3

@@ -21,10 +21,18 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (`| head`); Python's exit would complain about the same pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return _leave_pipe()
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201 - as above
+        return 1
+
+
+def _leave_pipe() -> int:
+    # The reader went away (`| head`); Python's exit would complain about the same pipe again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
@@ -54,7 +56,14 @@ def check(model: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_table("", ("", ""), found.items())
+        print_table("", ("", ""), [(key, _plain(value)) for key, value in found.items()])
+
+
+def _plain(value: object) -> str:
+    parts = msgspec.to_builtins(value)
+    return (
+        ", ".join(f"{key} {part}" for key, part in parts.items()) if isinstance(parts, dict) else str(parts)
+    )
 
 
 def build(

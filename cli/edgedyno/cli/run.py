@@ -38,7 +38,7 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     spec = load_job(path)
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
-    folder = out or Path("edgedyno-out") / spec.name
+    folder = _usable(out or Path("edgedyno-out") / spec.name)
     request = _prepare(resolved, store, folder, [_environment(text) for text in pythons])
     with ExecutionProgress() as progress:
         measured, files = _measure(request, folder / ".run", progress, spec.name)
@@ -59,6 +59,14 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
         print_verdicts(verdicts)
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
+
+
+def _usable(folder: Path) -> Path:
+    try:
+        (folder / ".run").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder}: expected a folder to write to: {error.strerror}") from error
+    return folder
 
 
 def _environment(text: str) -> Environment:
