@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.agent.delivery import WINDOW
 from edgedyno.core.messages import Ack
 from tests.agent.fleet.samples import manifest
 from tests.agent.fleet.test_execution import ends_as, trials
@@ -35,18 +36,20 @@ def test_what_was_not_acknowledged_is_sent_again_in_order(
     controller: Standin, agent: AgentProcess, mosquitto: Mosquitto
 ) -> None:
     controller.acks = False
-    agent.script(trials=30)
+    count = WINDOW + 10
+    agent.script(trials=count)
     agent.start()
     execution = controller.submit(manifest())
-    wait_until(lambda: len(controller.results) == 20, what="a full window")
+    wait_until(lambda: len(controller.results) == WINDOW, what="a full window")
     controller.acks = True
     mosquitto.kill()
     mosquitto.start()
     ends_as(controller, execution, "SUCCEEDED")
-    again = [message.seq for message in controller.results[20:]]
+    again = [message.seq for message in controller.results[WINDOW:]]
     assert again == sorted(again)
-    assert {m.msg_id for m in controller.results[:20]} == {m.msg_id for m in controller.results[20:40]}
-    assert controller.trials(execution) == trials(30)
+    first, second = controller.results[:WINDOW], controller.results[WINDOW : 2 * WINDOW]
+    assert {message.msg_id for message in first} == {message.msg_id for message in second}
+    assert controller.trials(execution) == trials(count)
 
 
 def test_nothing_leaves_before_the_ack_and_foreign_acks_are_ignored(
