@@ -31,7 +31,7 @@ class Fleet:
         self._write("controller", data_dir=str(folder / "controller"), broker_port=self.broker.port,
                     listen_port=int(self.url.rpartition(":")[2]))  # fmt: skip
         self._write("agent", board=BOARD, state_dir=str(folder / "agent"),
-                    broker={"host": "127.0.0.1", "port": self.broker.port})  # fmt: skip
+                    broker={"host": "127.0.0.1", "port": self.broker.port}, heartbeat="2 s")  # fmt: skip
 
     def _write(self, name: str, **values: Any) -> None:
         (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(values))

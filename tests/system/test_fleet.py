@@ -7,12 +7,14 @@ import random
 import subprocess
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.conftest import wait_until
+from tests.system.prometheus import Prometheus, panel_queries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +44,7 @@ def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tm
     assert done.returncode == (1 if void else 0)
     job = answer["job"]["job"]
     _metrics_are_accepted(fleet)
+    _dashboard_has_data(fleet, tmp_path / "prometheus", recommended=not void)
     fleet.edgedyno("report", job, "--out", str(tmp_path / "report.html"))
     assert "<svg" in (tmp_path / "report.html").read_text()
     for command in (["jobs", "list"], ["jobs", "show", job], ["boards", "list"], ["results", "list"]):
@@ -58,6 +61,25 @@ def _metrics_are_accepted(fleet: Fleet) -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def _dashboard_has_data(fleet: Fleet, folder: Path, *, recommended: bool) -> None:
+    """Run every panel's query; only what this machine or moment cannot have may be empty."""
+    expected_empty = {"Energy per inference", "Temperature", "Progress"}
+    if not recommended:
+        expected_empty |= {"Recommended", "Median latency"}
+    with Prometheus(folder, fleet.url.removeprefix("http://")) as prometheus:
+        for title, queries in panel_queries().items():
+            if title in expected_empty:
+                for query in queries:
+                    prometheus.query(query)
+            else:
+                check = partial(_all_answer, prometheus, queries)
+                wait_until(check, seconds=30, what=f"data in the panel {title!r}")
+
+
+def _all_answer(prometheus: Prometheus, queries: list[str]) -> bool:
+    return all(prometheus.query(query) for query in queries)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
