@@ -196,3 +196,12 @@ def test_warm_up_goes_on_while_blocks_fall() -> None:
 def test_warm_up_has_a_floor_and_a_ceiling() -> None:
     assert not is_warm([[1.0] * 5] * 2)
     assert is_warm([[100.0 / (index + 1)] * 5 for index in range(60)])
+
+
+@pytest.mark.parametrize("alpha", [0.05, 1e-6, 1e-12, 1e-15])
+def test_a_ratio_at_any_error_from_few_wild_blocks_is_wide_but_finite(alpha: float) -> None:
+    wild = [[0.01 * 3.0 ** (index % 5)] for index in range(8)]
+    steady = [[0.01]] * 8
+    found = paired_ratio(wild, steady, level=1 - alpha)
+    assert 0 < found.low < found.value < found.high < math.inf
+    assert math.isfinite(found.half_width)

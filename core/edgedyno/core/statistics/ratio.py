@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_BLOCKS = 8
+# A tiny error allowed on few degrees of freedom asks for Student quantiles beyond what exp can give. On the scale of
+# logarithms 20 is a factor of 5e8 either way: as wide as knowing nothing, and still a number.
+NOTHING_KNOWN = 20.0
 _HUBER = 1.345  # Huber 1964: 95 % of the mean's efficiency on normal data, and outliers lose their pull
 _MAD_TO_SIGMA = 1.4826
 
@@ -53,7 +56,7 @@ def paired_ratio(
         )
     logs = np.array([math.log(np.median(a) / np.median(b)) for a, b in zip(first, second, strict=True)])
     centre, influence = _huber(logs)
-    half_width = mean_error(influence).half_width(1 - level)
+    half_width = min(mean_error(influence).half_width(1 - level), NOTHING_KNOWN)
     return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width), len(logs))
 
 
