@@ -46,7 +46,12 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._scraped, seconds=60, what="a first scrape by Prometheus")
+        try:
+            wait_until(self._is_ready, seconds=60, what="Prometheus ready")
+            wait_until(lambda: self.query("edgedyno_board_online"), seconds=60, what="a first scrape")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,9 +59,9 @@ class Prometheus:
             self._process.terminate()
             self._process.wait()
 
-    def _scraped(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
-            return bool(self.query("edgedyno_board_online"))
+            return httpx.get(f"{self.url}/-/ready", timeout=2, trust_env=False).is_success
         except httpx.HTTPError:
             return False
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,9 +44,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replace the clock of the watch."""
+    """Replace the clock of the watch, and the CPU time of this process, which is taken off the foreign one."""
     fake = Clock()
     monkeypatch.setattr(validity, "time", fake)
+    monkeypatch.setattr(validity, "os", SimpleNamespace(times=lambda: (0.0, 0.0)))
     return fake
 
 
