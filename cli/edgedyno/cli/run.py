@@ -145,9 +145,8 @@ def _resume(state: Path, request: RunRequest) -> list[Finished]:
     if old is None or old.manifest != request.manifest or (state / "ended").exists():
         shutil.rmtree(state, ignore_errors=True)
         return []
-    before = [event for event in _events(state / "events.jsonl") if isinstance(event, Finished)]
-    if before:
-        say(f"going on with an interrupted run: {len(before)} trials are done")
+    before = _events(state / "events.jsonl")
+    say(f"going on with an interrupted run; {len(before)} trials have their result")
     return before
 
 
@@ -187,6 +186,7 @@ def _follow(request_file: Path, log: Path, progress: ExecutionProgress, name: st
                     ended = event
         except BaseException:
             _stop(runner)
+            say("stopped; the same command goes on from here")
             raise
     if ended is None or ended.failure is not None:
         reason = (

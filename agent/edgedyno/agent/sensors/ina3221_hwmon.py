@@ -6,12 +6,11 @@ voltages (Documentation/hwmon/ina3221.rst): only channels 1 to 3 are read.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.host.read import entries, read_float, read_int, read_text
 from edgedyno.agent.sensors.base import Available, Reading, SensorSpec, Unavailable
-from edgedyno.agent.sensors.rails import Rail, add_up, total_rails
+from edgedyno.agent.sensors.rails import Rail, describe, take
 
 if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
@@ -40,19 +39,10 @@ class Ina3221Hwmon:
         self._chips = find_chips(self._place)
         if not self._chips:
             return Unavailable("no INA3221 in /sys/class/hwmon")
-        rails = self._rails()
-        whole = add_up(rails, self._rule)
-        if isinstance(whole, Unavailable):
-            return whole
-        names = total_rails(rails, self._rule)
-        first = [] if isinstance(names, Unavailable) else names
         periods = [read_float(f"{chip}/update_interval") for chip in self._chips]
         known = [period / 1000 for period in periods if period]
-        return Available(
-            scope=self._rule.scope if self._rule else self.spec.scope,
-            rails=[*first, *(name for name in rails if name not in first)],
-            period_seconds=max(known) if known else None,
-            resolution=whole.step_watts,
+        return describe(
+            self._rails(), self._rule, scope=self.spec.scope, period_seconds=max(known) if known else None
         )
 
     def _rails(self) -> dict[str, Rail]:
@@ -62,13 +52,7 @@ class Ina3221Hwmon:
         """Read every rail, so that parts are held against their total each time."""
         if self._chips is None:
             self._chips = find_chips(self._place)
-        before = time.monotonic()
-        rails = self._rails()
-        at_seconds = (before + time.monotonic()) / 2
-        whole = add_up(rails, self._rule)
-        if isinstance(whole, Unavailable):
-            return whole
-        return Reading(at_seconds, whole.watts, tuple(rail.watts for rail in rails.values()))
+        return take(self._rails, self._rule)
 
 
 def find_chips(place: Place) -> list[str]:

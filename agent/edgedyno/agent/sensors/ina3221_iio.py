@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.host.read import entries, read_float, read_text
 from edgedyno.agent.sensors.base import Available, Reading, SensorSpec, Unavailable
-from edgedyno.agent.sensors.rails import Rail, add_up, total_rails
+from edgedyno.agent.sensors.rails import Rail, describe, take
 
 if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
@@ -36,18 +35,7 @@ class Ina3221Iio:
         self._devices = find_devices(self._place)
         if not self._devices:
             return Unavailable("no INA3221 of the iio driver in /sys/bus/i2c/drivers/ina3221x")
-        rails = self._rails()
-        whole = add_up(rails, self._rule)
-        if isinstance(whole, Unavailable):
-            return whole
-        names = total_rails(rails, self._rule)
-        first = [] if isinstance(names, Unavailable) else names
-        return Available(
-            scope=self._rule.scope if self._rule else self.spec.scope,
-            rails=[*first, *(name for name in rails if name not in first)],
-            period_seconds=UPDATE_SECONDS,
-            resolution=whole.step_watts,
-        )
+        return describe(self._rails(), self._rule, scope=self.spec.scope, period_seconds=UPDATE_SECONDS)
 
     def _rails(self) -> dict[str, Rail]:
         return {name: rail for device in self._devices or [] for name, rail in _read_device(device).items()}
@@ -56,13 +44,7 @@ class Ina3221Iio:
         """Read every rail, so that parts are held against their total each time."""
         if self._devices is None:
             self._devices = find_devices(self._place)
-        before = time.monotonic()
-        rails = self._rails()
-        at_seconds = (before + time.monotonic()) / 2
-        whole = add_up(rails, self._rule)
-        if isinstance(whole, Unavailable):
-            return whole
-        return Reading(at_seconds, whole.watts, tuple(rail.watts for rail in rails.values()))
+        return take(self._rails, self._rule)
 
 
 def find_devices(place: Place) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgedyno.agent.sensors.base import PLAUSIBLE_WATTS, Unavailable
+from edgedyno.agent.sensors.base import PLAUSIBLE_WATTS, Available, Reading, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from edgedyno.agent.host.profile import PowerRule
 
@@ -71,3 +72,31 @@ def _contradiction(rails: Mapping[str, Rail], parent: str, parts: list[str]) -> 
         f"{' + '.join(known)} read {branches:.2f} W, more than the {total.watts:.2f} W of {parent}, "
         "which feeds them: the labels or the shunts are wrong"
     )
+
+
+def describe(
+    rails: dict[str, Rail], rule: PowerRule | None, *, scope: str, period_seconds: float | None
+) -> Available | Unavailable:
+    """Return what rails that were read make available; `scope` is the sensor's own, a board's rule knows better."""
+    whole = add_up(rails, rule)
+    if isinstance(whole, Unavailable):
+        return whole
+    names = total_rails(rails, rule)
+    first = [] if isinstance(names, Unavailable) else names
+    return Available(
+        scope=rule.scope if rule else scope,
+        rails=[*first, *(name for name in rails if name not in first)],
+        period_seconds=period_seconds,
+        resolution=whole.step_watts,
+    )
+
+
+def take(read_rails: Callable[[], dict[str, Rail]], rule: PowerRule | None) -> Reading | Unavailable:
+    """Read every rail, so that parts are held against their total each time; the stamp is the middle of the reading."""
+    before = time.monotonic()
+    rails = read_rails()
+    at_seconds = (before + time.monotonic()) / 2
+    whole = add_up(rails, rule)
+    if isinstance(whole, Unavailable):
+        return whole
+    return Reading(at_seconds, whole.watts, tuple(rail.watts for rail in rails.values()))
