@@ -30,6 +30,48 @@ class LatencySummary(Struct, frozen=True):
     p99: float | None = None
 
 
+class StageSummary(Struct, frozen=True):
+    """Seconds per image of a stage beside the inference, such as preparing the input."""
+
+    n: int
+    p50: float
+    p95: float | None = None
+    """None where too few samples support it (130)."""
+
+
+class Bounded(Struct, frozen=True):
+    """A value with its 95 % interval; None where there is too little to tell."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Deadlines(Struct, frozen=True):
+    """What came of a fixed-rate stream: inputs arrive by the clock, and each has one period."""
+
+    period_seconds: float
+    arrivals: int
+    missed: int
+    """Answered later than one period after the arrival, or not at all."""
+    dropped: int = 0
+    """Of those missed, never started, because newer inputs had come."""
+
+
+class Soak(Struct, frozen=True):
+    """What sustained load did: the first minute (or the first tenth of a shorter soak) against the last."""
+
+    seconds: float
+    first_p50: float
+    last_p50: float
+    slowdown: Bounded
+    """Last over first: 1.1 is 10 % slower."""
+    throttled_after_seconds: float | None = None
+    """When a throttle counter moved, a flag was set or the clock fell; None: not seen."""
+    steady_after_seconds: float | None = None
+    """From when on the latency did not change any more; None: it was still changing at the end."""
+
+
 class EnergySummary(Struct, frozen=True):
     """Joules per inference with their 95 % interval, and what was metered."""
 
@@ -125,7 +167,20 @@ class Result(Struct, frozen=True, kw_only=True):
     settled: bool | None = None
     """Whether the median's interval reached the job's precision before time was up."""
     eliminated: bool = False
+    after_switch_seconds: Bounded | None = None
+    """What the first inference after a switch between trials costs more than those that follow it."""
+    preprocess_seconds: StageSummary | None = None
+    """Preparing one image (decode, resize, normalise) on this board; never part of `latency_seconds`."""
+    postprocess_seconds: StageSummary | None = None
+    """Decoding one output on this board; never part of `latency_seconds`."""
+    stages_reason: str | None = None
+    """Why the stages beside the inference were not timed."""
     throughput_per_second: float | None = None
+    throughput_per_second_interval: Bounded | None = None
+    deadlines: Deadlines | None = None
+    """Only for the scenario fixed-rate."""
+    soak: Soak | None = None
+    """Only for the scenario soak."""
     energy_joules_per_inference: EnergySummary | None = None
     energy_joules_per_inference_reason: str | None = None
     power_watts: PowerSummary | None = None
