@@ -74,7 +74,7 @@ class Bench:
     @contextmanager
     def loaded(self, entries: Sequence[Entry]) -> Iterator[list[Contender]]:
         """Load and warm up a worker for each file, and end them all."""
-        contenders = []
+        contenders: list[Contender] = []
         try:
             contenders.extend(map(self._load, entries))
             threading.Event().wait(0.25)
