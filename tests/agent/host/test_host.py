@@ -10,8 +10,9 @@ from edgedyno.agent.host import tools
 from edgedyno.agent.host.cpuinfo import read_cpuinfo
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.host.powermode import read_power_mode
-from edgedyno.agent.host.proc import read_cpu_time, read_pressure_seconds, read_process_seconds
+from edgedyno.agent.host.proc import read_cpu_time, read_pressure_seconds
 from edgedyno.agent.host.system import read_container, read_kernel, read_os, read_virtual_machine
+from edgedyno.agent.host.tasks import read_process
 from edgedyno.agent.host.thermal import find_temperature_files, read_temperatures
 from edgedyno.agent.host.throttle import decode_throttled, find_throttle_probes, parse_get_throttled
 from edgedyno.agent.host.tools import LiveTools, RecordedTools
@@ -124,5 +125,5 @@ def test_proc_garbage(tmp_path: Path) -> None:
     write(tmp_path / "proc/pressure/cpu", "garbage")
     write(tmp_path / "proc/5/stat", "5 (x) S 1")
     assert read_pressure_seconds(tmp_path) is None
-    assert read_process_seconds(tmp_path, 5) is None
-    assert read_process_seconds(tmp_path, 6) is None
+    assert read_process(tmp_path, 5) is None
+    assert read_process(tmp_path, 6) is None
