@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedyno.agent import doctor
+from edgedyno.agent import doctor, neighbours
 from edgedyno.agent.doctor import examine
 from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.main import main
-from edgedyno.agent.neighbours import neighbour_findings
 from edgedyno.core.board import RuntimeInfo
 from tests.agent.boards import board, copy_board, write
 
@@ -152,15 +151,30 @@ def test_files_that_may_not_be_read_come_with_what_grants_it(
     assert "perf_event_paranoid is 4" in found[-1].text
 
 
-def test_a_busy_program_is_named_with_its_id() -> None:
+def test_a_busy_program_is_seen_and_is_load() -> None:
+    before = neighbours._programs(locate())
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
-            findings = list(neighbour_findings(locate(), sorted(os.sched_getaffinity(0))))
+            findings = list(neighbours.neighbour_findings(locate(), sorted(os.sched_getaffinity(0))))
+            after = neighbours._programs(locate())
         finally:
             busy.kill()
     load = _by_name(findings)["load"]
     assert load.status == "warn"
-    assert f"pid {busy.pid}: " in load.text
+    assert "pid" in load.text
+    assert busy.pid not in before
+    assert after[busy.pid].cpu_seconds > 0
+    assert os.getpid() not in after
+
+
+def test_the_busiest_programs_are_named_with_their_ids() -> None:
+    def program(pid: int, seconds: float) -> neighbours._Program:
+        return neighbours._Program(pid, f"p{pid}", seconds)
+
+    before = {pid: program(pid, 10.0) for pid in range(1, 7)}
+    after = {pid: program(pid, 10.0 + pid / 20) for pid in range(1, 6)} | {9: program(9, 0.5)}
+    assert neighbours._busiest(before, after) == "p9 pid 9: 100%, p5 pid 5: 50%, p4 pid 4: 40%, p3 pid 3: 30%"
+    assert neighbours._busiest(after, after) == ""
 
 
 def test_the_command_reads_a_recorded_board(capsys: pytest.CaptureFixture[str]) -> None:
