@@ -13,7 +13,7 @@ import pytest
 
 from edgedyno.agent.host.proc import TICK_SECONDS
 from edgedyno.agent.host.quota import Quota, quota_folders, read_quota, read_quota_throttles
-from edgedyno.agent.measure import snapshot
+from edgedyno.agent.measure import snapshot, validity
 from edgedyno.agent.measure.clocks import ClockState, held_down
 from edgedyno.agent.measure.foreign import ForeignLoad
 from edgedyno.agent.measure.validity import Observation, Watch, combine
@@ -49,6 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Replace the clock of the watch, and the CPU time of this process, which is taken off the foreign one."""
     fake = Clock()
     monkeypatch.setattr(snapshot, "time", fake)
+    monkeypatch.setattr(validity, "time", fake)
     monkeypatch.setattr(snapshot, "os", SimpleNamespace(times=lambda: (0.0, 0.0)))
     return fake
 
@@ -476,6 +477,28 @@ def test_with_boost_the_clock_follows_the_number_of_busy_cores(tmp_path: Path, c
     seen = observe(tree, clock, lambda: write(tree / POLICY / "scaling_cur_freq", "1500000"))
     assert seen.validity.valid
     assert "clock within the window: boost changes it by design" in seen.validity.not_checkable
+
+
+def test_what_comes_and_goes_within_a_window_is_seen_by_polling(tmp_path: Path, clock: Clock) -> None:
+    tree = copy_board("rock-5b", tmp_path)
+    cooler = tree / "rootfs/sys/class/thermal/cooling_device1/cur_state"
+    low = tree / POLICY / "scaling_cur_freq"
+    usual = low.read_text()
+    watch = Watch(tree, cpus=[0, 1, 2, 3])
+    watch.poll()
+    watch.start()
+    for seconds, seen_between in ((0.1, False), (0.5, True)):
+        clock.now += seconds
+        write(cooler, "2")
+        write(low, "300000")
+        watch.poll()
+        write(cooler, "0")
+        write(low, usual)
+        seen = watch.stop()
+        assert seen.validity.valid is not seen_between
+        assert (seen.conditions.frequency_hz["policy0"] == 3e8) is seen_between
+        watch.start()
+    assert seen.validity.reasons == ["throttle flag set: thermal-cpufreq-1 1"]
 
 
 def test_stop_without_start() -> None:

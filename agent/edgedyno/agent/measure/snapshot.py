@@ -64,6 +64,14 @@ class Lens:
         self._boosts = has_boost(place.root)
         self._has_mode = read_power_mode(place.root) is not None
 
+    def read_clocks(self) -> dict[str, ClockState]:
+        """Read the clocks now."""
+        return {each.name: read_clock_state(self._root, each, boosts=self._boosts) for each in self.policies}
+
+    def read_throttle(self) -> ThrottleReading:
+        """Read all that tells of throttling now."""
+        return _read_all([probe.read() for probe in self.throttle])
+
     def take(self, pids: Collection[int]) -> Snapshot:
         """Read everything now; a process that is gone is left out."""
         root = self._root
@@ -75,8 +83,8 @@ class Lens:
             cpus=read_cpu_times(root),
             pressure={name: seconds for name, seconds in pressures.items() if seconds is not None},
             swapped=read_swapped_pages(root),
-            clocks={each.name: read_clock_state(root, each, boosts=self._boosts) for each in self.policies},
-            throttle=_read_all([probe.read() for probe in self.throttle]),
+            clocks=self.read_clocks(),
+            throttle=self.read_throttle(),
             temperatures=read_temperatures(self.temperature_files),
             power_mode=read_power_mode(root) if self._has_mode else None,
             quota_throttles=None if self.quota_folders is None else read_quota_throttles(self.quota_folders),

@@ -8,16 +8,17 @@ nor for what happens to a void window.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.host.proc import read_children, read_load, total
 from edgedyno.agent.host.system import read_kernel
 from edgedyno.agent.host.topology import read_siblings
-from edgedyno.agent.measure.clocks import held_down, slowed
+from edgedyno.agent.measure.clocks import ClockState, held_down, slowed
 from edgedyno.agent.measure.foreign import (
     ELSEWHERE_BOUND_OF_ALL_CORES,
     ELSEWHERE_BOUND_OF_ONE_CORE,
@@ -40,6 +41,11 @@ from edgedyno.core.result import Conditions, Validity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edgedyno.agent.host.throttle import ThrottleReading
+
+# The firmware's flags hold only while it throttles; a Raspberry Pi's are to be read twice a second or more.
+POLL_SECONDS = 0.4
+
 
 class Observation(Struct, frozen=True):
     """What a window was like."""
@@ -56,6 +62,8 @@ class _Window(NamedTuple):
     change: Difference
     here: Share
     elsewhere: Share
+    lowest: dict[str, ClockState]
+    """The slowest state of each clock that was seen before, in or after the window."""
 
 
 class Watch:
@@ -84,12 +92,27 @@ class Watch:
         self._workers: set[int] = set()
         self._first: Snapshot | None = None
         self._before: Snapshot | None = None
+        self._between: list[tuple[ThrottleReading, dict[str, ClockState]]] = []
+        self._poll_at = 0.0
 
     def start(self, worker_pids: Iterable[int] = ()) -> None:
         """Mark the beginning of a window."""
         self._workers.update(worker_pids, read_children(self._root))
         self._before = self._lens.take(self._workers)
         self._first = self._first or self._before
+        self._between = []
+        self._poll_at = self._before.at + POLL_SECONDS
+
+    def poll(self) -> None:
+        """Look at flags and clocks within a window; to be called between bursts, as often as one likes.
+
+        Does something only every POLL_SECONDS, and then reads a few files. Never call it inside a burst.
+        """
+        now = time.monotonic()
+        if self._before is None or now < self._poll_at:
+            return
+        self._poll_at = now + POLL_SECONDS
+        self._between.append((self._lens.read_throttle(), self._lens.read_clocks()))
 
     def stop(self, worker_pids: Iterable[int] = ()) -> Observation:
         """Mark the window's end and judge it. Raises RuntimeError when no window was started."""
@@ -99,7 +122,11 @@ class Watch:
         self._workers.update(worker_pids)
         after = self._lens.take(self._workers)
         here, elsewhere = self._shares(before, after)
-        window = _Window(before, after, compare(before, after, self._cpus), here, elsewhere)
+        flags = after.throttle.flags.union(*(throttle.flags for throttle, _ in self._between))
+        after = after._replace(throttle=after.throttle._replace(flags=flags))
+        lowest = _lowest([before.clocks, *(clocks for _, clocks in self._between), after.clocks])
+        change = compare(before, after, self._cpus)
+        window = _Window(before, after, change, here, elsewhere, lowest)
         self._workers &= after.processes.keys()
         return Observation(conditions=self._conditions(window), validity=self._validity(window))
 
@@ -135,7 +162,9 @@ class Watch:
         ]
         return Conditions(
             governor={name: state.governor for name, state in states if state.governor},
-            frequency_hz=extreme(clocks, largest=False),
+            frequency_hz={
+                name: state.frequency_hz for name, state in window.lowest.items() if state.frequency_hz
+            },
             frequency_before_hz=clocks[0],
             frequency_after_hz=clocks[1],
             frequency_max_hz={name: state.limit_hz for name, state in states if state.limit_hz},
@@ -164,7 +193,7 @@ class Watch:
         shares = (window.here, window.elsewhere)
         reasons = [
             *throttled(before, after),
-            *slowed(first.clocks, after.clocks),
+            *slowed(first.clocks, window.lowest),
             *held_down(after.clocks, self._busy_policies(change)),
             *mode_changed(first, after),
             *stalled(change, cpu_count=len(self._cpus)),
@@ -203,6 +232,16 @@ class Watch:
             "major faults: the worker is not known": workers and change.major_faults is None,
         }
         return [*(text for text, absent in missing.items() if absent), *_moving(after)]
+
+
+def _lowest(moments: Sequence[dict[str, ClockState]]) -> dict[str, ClockState]:
+    """Return each clock's last state, but with the lowest frequency that was seen."""
+    low: dict[str, ClockState] = {}
+    for clocks in moments:
+        for name, state in clocks.items():
+            seen = [hz for hz in (low[name].frequency_hz if name in low else None, state.frequency_hz) if hz]
+            low[name] = structs.replace(state, frequency_hz=min(seen, default=None))
+    return low
 
 
 def _busy(before: Snapshot, after: Snapshot, cpus: Sequence[int]) -> float | None:
