@@ -1,8 +1,8 @@
 """Load on this machine while the runner measures: each result has to be void, or its interval to hold the truth.
 
-First quiet runs of one model with one thread and with all give the truth; then the same under `stress-ng`. A
-result that is valid and whose 95 % interval misses the truth is wrong: there must be none. Each run is a runner
-process of its own. Usage: python benchmarks/disturbance.py [--runs N] [--quiet-runs N] [--seconds S].
+Quiet runs of one model, with one thread and with all, give the truth; in turn with them, the same runs under
+`stress-ng`. A result that is valid and whose 95 % interval misses the truth is wrong: there must be none. Each
+run is a runner process of its own. Usage: python benchmarks/disturbance.py [--runs N] [--seconds S].
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -48,6 +49,7 @@ MODEL = ModelProfile(
     output=OutputSpec(decoder="fastestdet"),
 )
 ALL = len(os.sched_getaffinity(0))
+QUIET_TRIES = 3
 SETTLE_SECONDS = 1.0  # until the stressors run; and until the machine is quiet again
 
 
@@ -148,20 +150,23 @@ def _stress(load: Load, seconds: int) -> Iterator[None]:
         process.wait()
 
 
-def find_truth(runs: int, seconds: float) -> dict[int, Truth]:
-    """Measure quietly and return the truth by number of threads.
-
-    Void results do not count: the run is repeated, up to three times as many runs in all.
-    """
-    seen: dict[int, list[Result]] = {}
-    for number in range(3 * runs):
-        if seen and min(map(len, seen.values())) >= runs:
+def measure_quietly(seconds: float) -> list[Result]:
+    """Measure with no load of ours; a run with void results is repeated, up to three runs in all."""
+    results: list[Result] = []
+    for _ in range(QUIET_TRIES):
+        found = measure(seconds, None)
+        for result in found:
+            print(f"quiet: {describe(result)}", flush=True)
+        results += [each for each in found if each.validity.valid and each.latency_seconds is not None]
+        if results and all(result.validity.valid for result in found):
             break
-        for result in measure(seconds, None):
-            print(f"quiet run {number + 1}: {describe(result)}", flush=True)
-            if result.validity.valid and result.latency_seconds is not None:
-                seen.setdefault(result.threads, []).append(result)
-    return {threads: _truth(results) for threads, results in seen.items()}
+    return results
+
+
+def find_truth(results: list[Result]) -> dict[int, Truth]:
+    """Return the truth by number of threads from all valid quiet results."""
+    threads = sorted({result.threads for result in results})
+    return {count: _truth([each for each in results if each.threads == count]) for count in threads}
 
 
 def _truth(results: list[Result]) -> Truth:
@@ -199,34 +204,49 @@ def judge(result: Result, truth: Truth | None) -> str:
 
 
 def main() -> int:
-    """Find the truth, disturb, and print how the results stood; 1 when a valid one is wrong."""
+    """Measure quietly and disturbed in turn, then print how the results stood; 1 when a valid one is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="of each load")
-    parser.add_argument("--quiet-runs", type=int, default=5)
+    parser.add_argument(
+        "--runs", type=int, default=5, help="of each load, each with quiet ones before and after"
+    )
     parser.add_argument("--seconds", type=float, default=15.0, help="of each race")
     options = parser.parse_args()
     if shutil.which("stress-ng") is None:
         print("stress-ng is not installed: apt install stress-ng", file=sys.stderr)
         return 2
-    truth = find_truth(options.quiet_runs, options.seconds)
-    for threads, each in sorted(truth.items()):
+    quiet = measure_quietly(options.seconds)
+    disturbed: dict[str, list[Result]] = {load.name: [] for load in LOADS}
+    for _ in range(options.runs):
+        for load in LOADS:
+            results = measure(options.seconds, load)
+            disturbed[load.name] += results
+            for result in results:
+                print(f"{load.name}: {describe(result)}", flush=True)
+        quiet += measure_quietly(options.seconds)
+    return report(disturbed, find_truth(quiet))
+
+
+def report(disturbed: dict[str, list[Result]], truth: dict[int, Truth]) -> int:
+    """Hold every disturbed result against the truth; return the exit code."""
+    for threads, each in truth.items():
         spread = f"{each.low * 1e3:.2f} to {each.high * 1e3:.2f}"
         print(f"truth, {threads} threads: {each.median * 1e3:.2f} ms ({spread})")
-    if not truth:
-        print("no truth: every quiet run was void; end what runs on this machine", file=sys.stderr)
-        return 1
     total: Counter[str] = Counter()
-    for load in LOADS:
-        counts: Counter[str] = Counter()
-        for _ in range(options.runs):
-            for result in measure(options.seconds, load):
-                verdict = judge(result, truth.get(result.threads))
-                counts[verdict] += 1
-                print(f"{load.name}: {verdict}; {describe(result)}", flush=True)
+    for name, results in disturbed.items():
+        counts = Counter(judge(result, truth.get(result.threads)) for result in results)
         total += counts
-        print(f"== {load.name}: {_shares(counts)}")
-    print(f"== all: {_shares(total)}; valid and wrong must be 0")
-    return 1 if total["wrong"] else 0
+        print(f"{name}: {_shares(counts)}")
+        for reason, count in _reasons(results).most_common(4):
+            print(f"    {count} times: {reason}")
+    print(f"all: {_shares(total)}; valid and wrong must be 0")
+    if not truth:
+        print("no truth: every quiet run was void; end what else runs on this machine", file=sys.stderr)
+    return 1 if total["wrong"] or not truth else 0
+
+
+def _reasons(results: list[Result]) -> Counter[str]:
+    """Count the kinds of reasons: they differ only in their numbers."""
+    return Counter(re.sub(r"[\d.]+", "#", reason) for each in results for reason in each.validity.reasons)
 
 
 def _shares(counts: Counter[str]) -> str:
