@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.finding import Finding
+from edgedyno.agent.host.powermode import read_power_mode
 from edgedyno.agent.host.proc import read_cpu_times, read_pressure_seconds, read_swapped_pages
 from edgedyno.agent.host.quota import quota_folders, read_quota
 from edgedyno.agent.host.read import entries, read_float, read_int, read_text
+from edgedyno.agent.host.throttle import SINCE_BOOT, find_throttle_probes
 from edgedyno.agent.host.topology import CPU_FOLDER
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # Bins of one kind of core differ in their last step; a limit that someone set is farther away.
 LIMIT_BOUND = 0.98
+_SLOW_MODES = frozenset(["low-power", "quiet", "cool"])
 STEAL_SINCE_BOOT_BOUND = 0.01
 _CPUFREQ = f"/{CPU_FOLDER}/cpufreq"
 
@@ -29,6 +32,8 @@ def clock_findings(place: Place) -> Iterator[Finding]:
     yield from _governors(place)
     yield from _limits(place)
     yield from _boost(place)
+    yield from _throttled(place)
+    yield from _power_mode(place)
 
 
 def _policies(place: Place) -> list[str]:
@@ -74,6 +79,28 @@ def _boost(place: Place) -> Iterator[Finding]:
         yield Finding("boost", "info", text, f"echo 1 | sudo tee /{CPU_FOLDER}/intel_pstate/no_turbo")
     elif read_int(place.path(CPU_FOLDER, "cpufreq/boost")) == 1:
         yield Finding("boost", "info", text, f"echo 0 | sudo tee {_CPUFREQ}/boost")
+
+
+def _throttled(place: Place) -> Iterator[Finding]:
+    """Tell what throttles right now, and on a Pi what has since boot; other counters tell of long ago."""
+    readings = [probe.read() for probe in find_throttle_probes(place, []) if probe.reason is None]
+    now = sorted(flag for reading in readings for flag in reading.flags)
+    counters = [item for reading in readings for item in reading.counters.items()]
+    before = [name for name, count in counters if count and name.endswith(SINCE_BOOT)]
+    if now or before:
+        text = "; ".join([*(f"{flag} now" for flag in now), *before])
+        remedy = "undervoltage: a stronger supply and a shorter cable; otherwise cooling: heat sink, fan, open case"
+        yield Finding("throttled", "warn", f"the board is or was throttled: {text}", remedy)
+
+
+def _power_mode(place: Place) -> Iterator[Finding]:
+    mode = read_power_mode(place.root)
+    if mode in _SLOW_MODES:
+        text = f"the platform profile is {mode}: clocks are held down"
+        remedy = "echo performance | sudo tee /sys/firmware/acpi/platform_profile"
+        yield Finding("power mode", "warn", text, remedy)
+    elif mode is not None:
+        yield Finding("power mode", "ok", f"{mode}: figures belong to this mode")
 
 
 def kernel_findings(place: Place) -> Iterator[Finding]:

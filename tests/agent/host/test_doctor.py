@@ -88,6 +88,24 @@ def test_clocks_that_are_limited_or_boosted(tmp_path: Path) -> None:
     assert "no_turbo" in (_by_name(examine(tree))["boost"].remedy or "")
 
 
+def test_a_board_that_is_or_was_throttled(tmp_path: Path) -> None:
+    tree = copy_board("rpi4b", tmp_path)
+    assert "throttled" not in _by_name(examine(tree))
+    write(tree / "rootfs/sys/devices/platform/soc/soc:firmware/get_throttled", "50001")
+    found = _by_name(examine(tree))["throttled"]
+    assert found.text == (
+        "the board is or was throttled: undervoltage now; undervoltage since boot; throttled since boot"
+    )
+    assert "supply" in (found.remedy or "")
+
+
+def test_the_power_mode(tmp_path: Path) -> None:
+    assert _by_name(examine(board("jetson-orin-nano")))["power mode"].status == "ok"
+    tree = copy_board("x86-rapl", tmp_path)
+    write(tree / "rootfs/sys/firmware/acpi/platform_profile", "low-power")
+    assert _by_name(examine(tree))["power mode"].status == "warn"
+
+
 def test_what_the_kernel_does_with_cpus_and_memory(tmp_path: Path) -> None:
     tree = copy_board("vm-bare", tmp_path)
     write(tree / CPU / "smt/active", "1")

@@ -75,6 +75,7 @@ class Lens:
     def take(self, pids: Collection[int]) -> Snapshot:
         """Read everything now; a process that is gone is left out."""
         root = self._root
+        clocks = self.read_clocks()  # first: governors let them sink within milliseconds of the last burst
         pressures = {name: read_pressure_seconds(root, name) for name in PRESSURES}
         processes = {pid: read_process(root, pid) for pid in pids}
         return Snapshot(
@@ -83,7 +84,7 @@ class Lens:
             cpus=read_cpu_times(root),
             pressure={name: seconds for name, seconds in pressures.items() if seconds is not None},
             swapped=read_swapped_pages(root),
-            clocks=self.read_clocks(),
+            clocks=clocks,
             throttle=self.read_throttle(),
             temperatures=read_temperatures(self.temperature_files),
             power_mode=read_power_mode(root) if self._has_mode else None,
