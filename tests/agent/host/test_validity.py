@@ -311,6 +311,25 @@ def test_threads_that_fill_the_cores_queue_behind_each_other(tmp_path: Path, clo
     assert "run delay: the worker's own threads fill the used cores" in seen.validity.not_checkable
 
 
+def test_what_the_runner_used_itself_is_allowed_for(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    for own, affinity, valid in ((0.1, {0}, True), (0.1, {3}, False), (0.0, {0}, False)):
+        used = [0.0]
+        monkeypatch.setattr(snapshot, "os", SimpleNamespace(times=lambda used=used: (used[0], 0.0)))
+        monkeypatch.setattr(
+            validity, "os", SimpleNamespace(sched_getaffinity=lambda _, affinity=affinity: affinity)
+        )
+        worker(tree)
+        watch = Watch(tree, cpus=[0])
+        watch.start([77])
+        clock.now += 1
+        used[0] = own
+        worker(tree, delay=0.06)
+        assert watch.stop([77]).validity.valid is valid
+
+
 def test_a_thread_that_began_in_the_window_counts_from_its_start(tmp_path: Path, clock: Clock) -> None:
     tree = copy_board("x86-rapl", tmp_path)
     worker(tree, delay=5.0, threads=(77,))
@@ -559,19 +578,23 @@ def test_combine() -> None:
         combine([])
 
 
-def test_a_real_foreign_process_voids_a_window_here() -> None:
-    cpu = min(os.sched_getaffinity(0))
+def _burn_outside(cpu: int) -> int:
+    """Load a CPU for three seconds from a grandchild: children of this process are taken to be workers."""
     burn = (
         f"import os,time\nos.sched_setaffinity(0,{{{cpu}}})\nend=time.time()+3\nwhile time.time()<end: pass"
     )
-    # A grandchild: children of this process are taken to be workers.
     # With no pipe of ours: `run` would wait until it is closed, and so until the load is over.
     start = (
         "import subprocess,sys\n"
         f"print(subprocess.Popen([sys.executable,'-c',{burn!r}],stdout=subprocess.DEVNULL,stderr=subprocess.DEVNULL).pid)"
     )
     done = subprocess.run([sys.executable, "-c", start], capture_output=True, check=True, timeout=30)
-    pid = int(done.stdout)
+    return int(done.stdout)
+
+
+def test_a_real_foreign_process_voids_a_window_here() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    pid = _burn_outside(cpu)
     watch = Watch(cpus=[cpu])
     try:
         time.sleep(0.3)
@@ -581,3 +604,22 @@ def test_a_real_foreign_process_voids_a_window_here() -> None:
     finally:
         os.kill(pid, 9)
     assert any("other processes took" in reason for reason in seen.validity.reasons)
+
+
+def test_a_real_worker_that_has_to_share_its_core_was_delayed() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    work = f"import os\nos.sched_setaffinity(0,{{{cpu}}})\nwhile True: pass"
+    pid = _burn_outside(cpu)
+    with subprocess.Popen([sys.executable, "-c", work]) as worker:
+        watch = Watch(cpus=[cpu])
+        try:
+            time.sleep(0.3)
+            watch.start([worker.pid])
+            time.sleep(1.0)
+            seen = watch.stop([worker.pid])
+        finally:
+            worker.kill()
+            os.kill(pid, 9)
+    assert any("run delay, bound 5%" in reason for reason in seen.validity.reasons)
+    assert seen.conditions.run_delay_ratio is not None
+    assert seen.conditions.involuntary_switches

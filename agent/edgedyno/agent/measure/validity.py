@@ -121,21 +121,21 @@ class Watch:
         before, self._before = self._before, None
         self._workers.update(worker_pids)
         after = self._lens.take(self._workers)
-        here, elsewhere = self._shares(before, after)
+        own_is_here = not os.sched_getaffinity(0).isdisjoint(self._used)
+        here, elsewhere = self._shares(before, after, own_is_here=own_is_here)
         flags = after.throttle.flags.union(*(throttle.flags for throttle, _ in self._between))
         after = after._replace(throttle=after.throttle._replace(flags=flags))
         lowest = _lowest([before.clocks, *(clocks for _, clocks in self._between), after.clocks])
-        change = compare(before, after, self._cpus)
+        change = compare(before, after, self._cpus, own_is_here=own_is_here)
         window = _Window(before, after, change, here, elsewhere, lowest)
         self._workers &= after.processes.keys()
         return Observation(conditions=self._conditions(window), validity=self._validity(window))
 
-    def _shares(self, before: Snapshot, after: Snapshot) -> tuple[Share, Share]:
+    def _shares(self, before: Snapshot, after: Snapshot, *, own_is_here: bool) -> tuple[Share, Share]:
         """Judge what others took of the used cores and of all others."""
         seconds = after.at - before.at
         others = sorted(after.cpus.keys() - set(self._used))
         own = after.own - before.own
-        own_is_here = not os.sched_getaffinity(0).isdisjoint(self._used)
         here = _busy(before, after, self._used)
         if not all(pid in before.processes for pid in after.processes):
             here = None
