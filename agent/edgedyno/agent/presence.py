@@ -46,7 +46,7 @@ class Presence:
         self._boot_id = read_boot_id()
         self._heartbeat_seconds = heartbeat_seconds
         self._clock = clock
-        self._live = LiveReadings(root)
+        self._live = LiveReadings(root, capabilities)
         self._session_epoch = next_session_epoch(database)
         self._beat_at = clock() + random.uniform(0, heartbeat_seconds)  # noqa: S311 spreads a fleet, no secret
 
@@ -101,6 +101,7 @@ class Presence:
                 load=os.getloadavg()[0],
                 temperature_celsius=live.temperature_celsius,
                 frequency_hz=live.frequency_hz,
+                power_watts=live.power_watts,
                 outbox_depth=outbox_depth,
                 rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
             )
