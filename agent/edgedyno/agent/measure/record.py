@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from edgedyno.agent.measure.race import is_hopeless
+from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import MIN_GROUPS, after_switch_cost, summarize
@@ -158,13 +159,17 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         **conditions.extra,
         "environment": cell.environment,
         "input": input_name,
-        "quiet_rounds": log.quiet_rounds,
-        "void_rounds": log.void_rounds,
         **_cpu_use(log),
         **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version
-    return structs.replace(conditions, agent_version=version, extra=extra)
+    return structs.replace(
+        conditions,
+        agent_version=version,
+        rounds=log.quiet_rounds + log.void_rounds,
+        void_rounds=log.void_rounds,
+        extra=extra,
+    )
 
 
 def _cpu_use(log: TrialLog) -> dict[str, float]:
@@ -184,7 +189,7 @@ def _validity(log: TrialLog) -> Validity:
     seen = [each.validity for each in (log.quiet, log.void) if each]
     not_checkable = list(dict.fromkeys(text for each in seen for text in each.not_checkable))
     reasons = [log.strayed] if log.strayed else []
-    if log.void and _counts_void(log):
-        total = log.quiet_rounds + log.void_rounds
-        reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
+    void = judge_rounds(quiet=log.quiet_rounds, void=log.void_rounds, enough_quiet=not _counts_void(log))
+    if log.void and void:
+        reasons += [*void, *log.void.validity.reasons]
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)
