@@ -71,6 +71,8 @@ class RunLog(Struct):
 
     spent_seconds: float = 0.0
     """Of the time for measuring, before the last restart."""
+    finalists: list[str] = []
+    """Trials of a large sweep that are raced once more, side by side; empty before it has come to that."""
 
 
 T = TypeVar("T")
