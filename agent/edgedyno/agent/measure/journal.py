@@ -40,7 +40,9 @@ class TrialLog(Struct):
     void_rounds: int = 0
     peak_rss_bytes: int | None = None
     strayed: str | None = None
-    """What left the core set."""
+    """What left the core set, or computed beside the threads that were asked for."""
+    placing: dict[str, int | float | str] = {}
+    """What is known of the worker's memory and threads, for the result's conditions."""
     energy: EnergySummary | None = None
     power: PowerSummary | None = None
     power_reason: str | None = None
