@@ -50,7 +50,9 @@ def core_set(name: str, capabilities: Capabilities) -> list[int]:
             code="cores.unknown",
         )
     if not cpus:
-        raise ConfigError(_barred(name, "has no CPU that", capabilities), code="cores.barred")
+        raise ConfigError(
+            _barred(name, "has no CPU that the agent may use", capabilities), code="cores.barred"
+        )
     _check_each(name, cpus, capabilities)
     return list(cpus)
 
@@ -79,7 +81,7 @@ def _check_each(name: str, cpus: Collection[int], capabilities: Capabilities) ->
             code="cores.offline",
         )
     if barred := sorted(wrong & set(capabilities.cpu.barred)):
-        what = f"names CPU {format_cpu_list(barred)}, which"
+        what = f"names CPU {format_cpu_list(barred)}, which the agent may not use"
         raise ConfigError(_barred(name, what, capabilities), code="cores.barred")
     if wrong:
         raise ConfigError(
@@ -91,6 +93,6 @@ def _check_each(name: str, cpus: Collection[int], capabilities: Capabilities) ->
 def _barred(name: str, what: str, capabilities: Capabilities) -> str:
     usable = format_cpu_list(capabilities.core_sets["all"]) or "none"
     return (
-        f"core set {name!r} {what} the agent may not use; expected CPUs out of {usable}, which is what the "
+        f"core set {name!r} {what}; expected CPUs out of {usable}, which is what the "
         "agent's affinity mask and cgroup (cpuset.cpus.effective) leave it"
     )

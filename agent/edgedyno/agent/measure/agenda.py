@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from edgedyno.agent.measure.observed import observe
-from edgedyno.agent.measure.search import Search
+from edgedyno.agent.measure.search import FINAL_SHARE, Search
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -44,8 +44,10 @@ class Agenda:
         """Return what to race next: what the search asks for while there is time, then the finalists."""
         seen = self._observed()
         if not self.finalists:
-            late = spent_seconds >= self._measure.max_seconds and self._search.may_leave_out
-            if not late and (cells := self._not_done(self._search.next_cells(seen))):
+            late = spent_seconds >= (1 - FINAL_SHARE) * self._measure.max_seconds
+            if not (late and self._search.may_leave_out) and (
+                cells := self._not_done(self._search.next_cells(seen))
+            ):
                 return cells
             self._reopen(self._search.finalists(seen), spent_seconds)
         final = [cell for cell in self._cells if cell.trial in self.finalists]

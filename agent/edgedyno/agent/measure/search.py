@@ -39,7 +39,7 @@ RIVAL_LINES = 3
 ALIKE_TRIED = 2  # of core sets of one kind and size, such as 32 clusters: the first and a random other
 PROBES = 2  # random cells of each leading variant, beside the grid
 ROUGH_CELLS = 3  # a core set with no more of them tried is halved once more before it is dismissed
-SAME_THREADS_RATIO = 1.1  # thread counts nearer than this are not told apart by a search
+SAME_THREADS_RATIO = 1.04  # thread counts nearer than this cannot differ by more, at best
 GROUPS_TO_COME = 4  # races: the one at hand, and then usually around the best, other variants, the final
 
 
