@@ -11,7 +11,7 @@ from edgedyno.agent.measure.agenda import Agenda
 from edgedyno.agent.measure.journal import Journal
 from edgedyno.agent.measure.observed import observe
 from edgedyno.agent.measure.search import WHOLE_CELLS
-from edgedyno.core.job import Measure
+from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Failure, Manifest
 from edgedyno.core.result import Burst
 from tests.agent.measure.requests import MODEL
@@ -35,7 +35,7 @@ def journal(tmp_path: Path) -> Journal:
 def agenda(journal: Journal, cells: Sequence[Cell] = CELLS, **arguments: Any) -> Agenda:
     arguments.setdefault("done", [])
     seconds = arguments.pop("seconds", 400.0)
-    manifest = Manifest("j", "j.b", MODEL, [], measure=Measure(precision=0.001, max_seconds=seconds))
+    manifest = Manifest("j", "j.b", MODEL, [], Sweep(), Measure(precision=0.001, max_seconds=seconds))
     return Agenda(cells, manifest, journal, **arguments)
 
 
