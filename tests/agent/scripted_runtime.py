@@ -15,6 +15,15 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _raise() -> None:
+    raise ValueError("the script says so")
+
+
 class ScriptedRuntime:
     """Does what its script says."""
 
@@ -64,23 +73,22 @@ class ScriptedRuntime:
             done.result()
 
     def _do(self, what: Optional[str]) -> None:
-        if what == "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        elif what == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif what == "exit":
-            os._exit(7)
-        elif what == "hang":
-            time.sleep(3600)
-        elif what == "raise":
-            raise ValueError("the script says so")
-        elif what == "hoard":
-            while True:
-                self.hoard.append(bytearray(16 << 20))
-        elif what == "shout":
-            print("words on stdout")
-        elif what == "widen":
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        deeds: Dict[Optional[str], Callable[[], Any]] = {
+            "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+            "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+            "exit": lambda: os._exit(7),
+            "hang": lambda: time.sleep(3600),
+            "raise": _raise,
+            "hoard": self._hoard,
+            "shout": lambda: print("words on stdout"),
+            "spin": lambda: threading.Thread(target=_spin, daemon=True).start(),
+            "widen": lambda: os.sched_setaffinity(0, range(os.cpu_count() or 1)),
+        }
+        deeds.get(what, lambda: None)()
+
+    def _hoard(self) -> None:
+        while True:
+            self.hoard.append(bytearray(16 << 20))
 
     def effective_precision(self) -> Tuple[str, str]:
         names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")

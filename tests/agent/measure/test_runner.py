@@ -8,12 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec import structs
 
+from edgedyno.agent.environments import find_plugins
+from edgedyno.agent.measure.journal import Journal
+from edgedyno.agent.measure.planner import plan
+from edgedyno.agent.measure.supervisor import Launch, Worker
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Failure, Variant
 from edgedyno.core.result import Predictions, Samples
@@ -360,3 +366,58 @@ def test_what_a_large_sweep_leaves_out_is_skipped_with_the_reason(
         assert "the sweep has 6 cells, and 1 s is not enough for all" in result.failure.text
         assert_explained(result)
     assert {result.precision for result in results[:2]} == {"fp32", "int8"}
+
+
+def scripted(bench: Bench, name: str, **script: object) -> Variant:
+    return Variant("fp32", "script", bench.script(name, **script))
+
+
+def test_spinning_runtime_is_seen_and_halted_between_its_bursts(bench: Bench) -> None:
+    variants = [scripted(bench, "quiet", seconds=0.002), scripted(bench, "spins", load="spin", seconds=0.002)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=0.01, max_seconds=3))
+    quiet, spins = bench.run(request)
+    assert quiet.status == spins.status == "ok"
+    journal = Journal(Path(request.work_dir))
+    spun = journal.trial(spins.trial)
+    assert (journal.trial(quiet.trial).waiting_cpu_ratio or 0) < 0.1 < (spun.waiting_cpu_ratio or 0)
+    assert spins.conditions.extra["waiting_cpu_ratio"] == pytest.approx(spun.waiting_cpu_ratio)
+
+
+def test_halted_worker_takes_no_cpu_while_it_waits_and_answers_all_the_same(bench: Bench) -> None:
+    request = bench.request([scripted(bench, "spins", load="spin")], runtimes=[SCRIPTED])
+    cell = plan(request.manifest, request.capabilities).trials[0]
+    plugins = {plugin.name: plugin for plugin in find_plugins()}
+    launch = Launch({"default": sys.executable}, plugins, bench.files, str(bench.folder), None)
+    with Worker(cell, launch) as worker:
+        worker.burst(1, 0.1)
+        time.sleep(0.3)
+        spinning = worker.burst(1, 0.1)
+        worker.park()
+        worker.burst(1, 0.1)
+        time.sleep(0.3)
+        halted = worker.burst(1, 0.1)
+    assert spinning.waiting_cpu_seconds > 0.1
+    assert halted.waiting_cpu_seconds < 0.2 * spinning.waiting_cpu_seconds
+    assert halted.waited_seconds > 0.3
+
+
+def test_more_trials_than_memory_holds_race_in_groups_with_one_reference(bench: Bench) -> None:
+    variants = [scripted(bench, f"v{index}", seconds=0.003) for index in range(5)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=0.01, max_seconds=6))
+    few = structs.replace(request.capabilities, memory_bytes=200 << 20)
+    results = bench.run(structs.replace(request, capabilities=few))
+    assert [result.status for result in results] == ["ok"] * 5
+    blocks = [
+        {burst.block for burst in Journal(Path(request.work_dir)).trial(result.trial).bursts}
+        for result in results
+    ]
+    assert all(len(each & blocks[0]) >= 8 for each in blocks[1:])
+    assert not blocks[1] & blocks[4]
+
+
+def test_budget_is_kept_and_what_is_open_is_said(bench: Bench) -> None:
+    variants = [scripted(bench, f"v{index}", seconds=0.02) for index in range(4)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=1e-6, max_seconds=4))
+    bench.run(request)
+    assert 2.5 < Journal(Path(request.work_dir)).run().spent_seconds < 5.5
+    assert [result.settled for result in bench.results] == [False] * 4

@@ -39,6 +39,8 @@ class TrialLog(Struct):
     quiet_rounds: int = 0
     void_rounds: int = 0
     peak_rss_bytes: int | None = None
+    waiting_cpu_ratio: float | None = None
+    """CPU time over time while its runtime had nothing to do; such a runtime is halted between bursts."""
     strayed: str | None = None
     """What left the core set, or computed beside the threads that were asked for."""
     placing: dict[str, int | float | str] = {}

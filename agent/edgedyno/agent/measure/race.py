@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
+from edgedyno.agent.measure.placement import move_runner
 from edgedyno.agent.measure.stopping import (
     DIFFERENCE_ERROR,
     Estimate,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from edgedyno.agent.measure.contender import Contender
     from edgedyno.agent.measure.journal import TrialLog
+    from edgedyno.agent.measure.placement import Placement
 
 ROUND_SECONDS = (
     1.0  # one window of validity: /proc/stat counts in ticks of 10 ms, so shorter ones see nothing
@@ -62,12 +64,14 @@ class Race:
         precision: float,
         seconds: float,
         watch: Watch,
+        placement: Placement,
         order: random.Random,
     ) -> None:
         self._contenders = list(contenders)
         self._precision = precision
         self._seconds = seconds
         self._watch = watch
+        self._placement = placement
         self._order = order
         self._began = time.monotonic()
         self._spent_share = 0.0
@@ -124,6 +128,7 @@ class Race:
     def _round(self, active: list[Contender], stop: threading.Event) -> None:
         """Run blocks for ROUND_SECONDS under one watch, then mark their bursts."""
         marks = {contender.log.trial: len(contender.log.bursts) for contender in active}
+        self._place(active)
         pids = [contender.worker.pid for contender in active if contender.worker]
         self._watch.start(pids)
         deadline = time.monotonic() + ROUND_SECONDS
@@ -138,6 +143,12 @@ class Race:
         observation = self._watch.stop(pids)
         for contender in active:
             _mark(contender.log, marks[contender.log.trial], observation)
+
+    def _place(self, active: Sequence[Contender]) -> None:
+        """Give each trial its CPUs for this round, and leave them to it."""
+        for contender in active:
+            contender.move(self._placement.cpus(contender.cell, self._rounds))
+        move_runner(self._placement.spare([contender.cell for contender in active], self._rounds))
 
     def _look(self) -> dict[str, Estimate]:
         """Estimate everyone and finish whoever is settled or eliminated."""

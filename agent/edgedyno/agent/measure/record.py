@@ -11,7 +11,7 @@ from msgspec import structs
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
-from edgedyno.core.statistics import MIN_GROUPS, summarize
+from edgedyno.core.statistics import MIN_GROUPS, after_switch_cost, summarize
 from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "latency_seconds": latency,
         "latency_seconds_reason": None if latency else _too_short(request, log),
         "settled": log.settled,
+        "after_switch_seconds": after_switch_cost(log.bursts),
         "throughput_per_second": cell.batch / latency.mean if latency else None,
         "energy_joules_per_inference": log.energy,
         "energy_joules_per_inference_reason": None if log.energy else power_reason,
@@ -182,9 +183,11 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
 def _cpu_use(log: TrialLog) -> dict[str, float]:
     """Relate the worker's CPU time and its waiting for a CPU to the time that its bursts took."""
     wall = sum(sum(burst.latency_seconds) for burst in log.bursts)
+    waiting = {} if log.waiting_cpu_ratio is None else {"waiting_cpu_ratio": log.waiting_cpu_ratio}
     if wall <= 0:
-        return {}
+        return waiting
     return {
+        **waiting,
         "busy_cpus": sum(burst.cpu_seconds or 0.0 for burst in log.bursts) / wall,
         "run_delay_ratio": sum(burst.run_delay_seconds or 0.0 for burst in log.bursts) / wall,
     }

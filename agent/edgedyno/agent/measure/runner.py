@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,8 @@ from edgedyno.agent.measure.contender import Contender
 from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
 from edgedyno.agent.measure.meter import Meter, open_meter
-from edgedyno.agent.measure.planner import Cell, board_cpus, plan
+from edgedyno.agent.measure.placement import read_placement, restored_affinity
+from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
@@ -34,7 +33,7 @@ from edgedyno.core.run import Ended, Finished, Progressed
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from edgedyno.agent.measure.race import Pace
     from edgedyno.core.messages import Phase
@@ -46,6 +45,7 @@ WORKER_MEMORY_SHARE = 0.8
 UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the largest that was measured
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
 MIN_RACE_SECONDS = 1.0
+SPINNING_SECONDS = 0.25  # OpenMP's threads spin for 0.2 s by default when a parallel region has ended
 SAVE_SECONDS = 3.0
 PROGRESS_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -171,6 +171,9 @@ class _Execution:
             used += contender.log.peak_rss_bytes or 0
             group.append(contender)
             self._progress("warm-up")
+        self._stop.wait(SPINNING_SECONDS)
+        for contender in group:
+            contender.park_if_spinning()
         return group
 
     def _race(self, group: list[Contender], *, groups_left: int) -> None:
@@ -189,6 +192,7 @@ class _Execution:
             precision=self._request.manifest.measure.precision,
             seconds=left - metering,
             watch=Watch(cpus=cpus, agent_version=self._request.capabilities.agent_version),
+            placement=read_placement(self._request.capabilities),
             order=random.Random(self._request.manifest.execution),  # noqa: S311 - an order, not a secret
         )
         finished_before = self._done
@@ -200,7 +204,7 @@ class _Execution:
             if time.monotonic() - self._last_save > SAVE_SECONDS:
                 self._save(group)
 
-        with kept_off(cpus, board_cpus(self._request.capabilities)):
+        with restored_affinity():
             race.run(self._stop, between)
             if isinstance(meter, Meter):
                 meter_all(group, meter, seconds=metering, stop=self._stop)
@@ -277,16 +281,3 @@ class _Execution:
                 Progress(phase, min(self._done, total), total, current, now - self._began, eta_seconds)
             )
         )
-
-
-@contextmanager
-def kept_off(measured: Sequence[int], board: Sequence[int]) -> Iterator[None]:
-    """Keep this process off the measured CPUs while it waits and computes, where the board has others."""
-    before = os.sched_getaffinity(0)
-    spare = (set(board) - set(measured)) & before
-    if spare:
-        os.sched_setaffinity(0, spare)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

@@ -53,6 +53,10 @@ class BurstAnswer(Struct, frozen=True):
     ended_monotonic_seconds: float
     cpu_seconds: float
     run_delay_seconds: float
+    waited_seconds: float
+    """Since the last burst."""
+    waiting_cpu_seconds: float
+    """CPU time of all its threads meanwhile."""
 
 
 class Check(Struct, frozen=True):
@@ -86,6 +90,7 @@ class Worker:
         self._deadlines = launch.deadlines
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process: WorkerProcess | None = None
+        self._parked = False
         try:
             self._process = self._start(launch)
             self.load_seconds = self._load(launch)
@@ -135,11 +140,16 @@ class Worker:
         if self._process is None:
             raise TrialError(Failure("worker.gone", f"the worker is gone, cannot {op}"))
         try:
-            return self._process.ask(op, deadline_seconds, **arguments)
+            if self._parked:
+                self._process.go_on()
+            answer = self._process.ask(op, deadline_seconds, **arguments)
+            if self._parked:
+                self._process.halt()
         except WorkerError as error:
             if error.fatal:
                 self.close()
             raise TrialError(Failure(error.code, str(error))) from error
+        return answer
 
     @property
     def pid(self) -> int:
@@ -166,7 +176,19 @@ class Worker:
             answer["ended_ns"] / 1e9,
             answer["cpu_ns"] / 1e9,
             answer["run_delay_ns"] / 1e9,
+            answer["waited_ns"] / 1e9,
+            answer["waiting_cpu_ns"] / 1e9,
         )
+
+    def place(self, cpus: list[int]) -> None:
+        """Move every thread of the worker to these CPUs."""
+        self._ask("place", self._deadlines.start, cpus=cpus)
+
+    def park(self) -> None:
+        """Halt the process between commands from now on: its runtime spins while it waits."""
+        self._parked = True
+        if self._process is not None:
+            self._process.halt()
 
     def infer(self, tensor: Path, folder: Path, name: str) -> list[str]:
         """Infer one prepared tensor; return the files of its outputs."""
@@ -202,6 +224,7 @@ class Worker:
         """End the process, by force where it does not end by itself."""
         process, self._process = self._process, None
         if process is not None:
+            process.go_on()
             process.close()
         self._log.close()
 

@@ -56,6 +56,15 @@ def pin(cpus: List[int]) -> None:
         raise InferenceError("cores.refused", text)
 
 
+def pin_every_thread(cpus: List[int]) -> None:
+    """Allow every thread that this process has only these CPUs."""
+    for task in os.listdir("/proc/self/task"):
+        try:
+            os.sched_setaffinity(int(task), cpus)
+        except ProcessLookupError:
+            continue  # the thread has ended meanwhile
+
+
 def strayed_threads(cpus: List[int]) -> Tuple[int, int]:
     """Return how many threads this process has, and how many of them may run outside `cpus`."""
     allowed = set(cpus)

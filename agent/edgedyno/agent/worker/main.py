@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
 from edgedyno.agent.worker import computing, confine, numa, optouts, tensors
@@ -66,6 +66,7 @@ class Worker:
             "probe": self.probe,
             "load": self.load,
             "bind": self.bind,
+            "place": self.place,
             "burst": self.burst,
             "infer": self.infer,
             "precision": self.precision,
@@ -79,6 +80,7 @@ class Worker:
         self._batch = 1
         self._threads = 1
         self._loaded_ns: Optional[Dict[str, int]] = None
+        self._waiting_since = (time.monotonic_ns(), time.process_time_ns())
 
     def start(
         self,
@@ -130,8 +132,14 @@ class Worker:
             raise InferenceError("input.count", "found %d inputs (%s), expected one" % (len(specs), names))
         return tensors.read_for(specs[0], path, self._batch)
 
+    def place(self, cpus: List[int]) -> Answer:
+        """Move every thread to these CPUs of the core set."""
+        confine.pin_every_thread(cpus)
+        return {}
+
     def burst(self, count: int) -> Answer:
-        """Run `count` inferences and return the time of each."""
+        """Run `count` inferences and return the time of each; tell the CPU time since the last burst too."""
+        waited_ns, waiting_cpu_ns = self._waited()
         invoke, clock = self._runtime.invoke, time.perf_counter_ns
         stamps = [0] * count
         delay, cpu = confine.run_delay_ns(), time.process_time_ns()
@@ -141,13 +149,26 @@ class Worker:
             invoke()
             stamps[index] = clock() - before
         ended = time.monotonic_ns()
-        return {
+        ended_cpu = time.process_time_ns()
+        answer = {
             "latency_ns": stamps,
             "started_ns": started,
             "ended_ns": ended,
-            "cpu_ns": time.process_time_ns() - cpu,
+            "cpu_ns": ended_cpu - cpu,
             "run_delay_ns": confine.run_delay_ns() - delay,
+            "waited_ns": waited_ns,
+            "waiting_cpu_ns": waiting_cpu_ns,
         }
+        self._waiting_since = (ended, ended_cpu)
+        return answer
+
+    def _waited(self) -> Tuple[int, int]:
+        """Return how long this process waited since its last burst, and its CPU time meanwhile.
+
+        A runtime whose threads spin while nothing is asked of it shows here: it takes its neighbour's core.
+        """
+        since, cpu = self._waiting_since
+        return time.monotonic_ns() - since, time.process_time_ns() - cpu
 
     def infer(self, path: str, folder: str, name: str) -> Answer:
         """Infer one prepared tensor and write the outputs."""
