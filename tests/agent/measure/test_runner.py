@@ -329,20 +329,23 @@ def test_time_too_short_for_a_burst_is_a_stated_outcome(bench: Bench) -> None:
     assert_explained(result)
 
 
-def large_sweep(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> RunRequest:
+def large_sweep(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, seconds: float, precision: float = 0.0001
+) -> RunRequest:
     """Make a sweep of six cells that counts as a large one."""
     monkeypatch.setattr("edgedyno.agent.measure.search.WHOLE_CELLS", 2)
     names: list[Precision] = ["fp32", "int8"]
     variants = [Variant(name, "script", bench.script(name, seconds=0.002)) for name in names]
     sweep = Sweep(precisions=names, threads=[1, 2], cores=["all", "big"])
-    measure = Measure(precision=0.0001, max_seconds=seconds)
+    measure = Measure(precision=precision, max_seconds=seconds)
     return bench.request(variants, runtimes=[SCRIPTED], sweep=sweep, measure=measure)
 
 
 def test_the_finalists_of_a_large_sweep_race_side_by_side(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = bench.run(large_sweep(bench, monkeypatch, seconds=12))
+    monkeypatch.setattr("edgedyno.agent.measure.race.HOPELESS_VOID_ROUNDS", 1)  # whatever else runs here
+    results = bench.run(large_sweep(bench, monkeypatch, seconds=40, precision=0.5))
     assert bench.ended.failure is None
     assert len({result.trial for result in results}) == len(results) == 6
     tried = [result for result in results if result.status == "ok"]
