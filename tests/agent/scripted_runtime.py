@@ -3,6 +3,8 @@
 It stands in for what no real runtime does on demand: crashing, hanging, eating memory. Runs on Python 3.8.
 """
 
+import concurrent.futures
+import hashlib
 import json
 import os
 import signal
@@ -29,6 +31,7 @@ class ScriptedRuntime:
         self.script: Dict[str, Any] = {}
         self.invoked = 0
         self.hoard: List[bytearray] = []
+        self.pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
 
     def probe(self) -> Probe:
         return Probe(available=True, version="1.0", formats=("script",), details={"pid": str(os.getpid())})
@@ -52,7 +55,22 @@ class ScriptedRuntime:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
+        if self.script.get("crowd"):
+            self._crowd(self.script["crowd"])
         time.sleep(self.script.get("seconds", 0.0))
+
+    def _crowd(self, count: int) -> None:
+        """Compute in `count` threads of a pool that stays; hashing lets go of the interpreter's lock."""
+        if self.pool is None:
+            self.pool = concurrent.futures.ThreadPoolExecutor(count)
+        barrier = threading.Barrier(count)
+
+        def compute() -> None:
+            barrier.wait()
+            hashlib.sha256(bytes(4 << 20)).digest()
+
+        for done in [self.pool.submit(compute) for _ in range(count)]:
+            done.result()
 
     def _do(self, what: Optional[str]) -> None:
         deeds: Dict[Optional[str], Callable[[], Any]] = {

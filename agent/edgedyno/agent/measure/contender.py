@@ -62,6 +62,11 @@ class Contender:
         """Whether its worker can run bursts."""
         return self.worker is not None
 
+    @property
+    def burst_seconds(self) -> float:
+        """How long its next burst should take."""
+        return self.shape.length * self.median_seconds
+
     def load(self, launch: Launch, tensor: Path) -> None:
         """Start its worker and run the first inference."""
         try:
@@ -103,11 +108,10 @@ class Contender:
         return [seconds for block in blocks for seconds in block]
 
     def _note_check(self, worker: Worker) -> None:
-        rss, threads, strayed = worker.check()
-        self.log.peak_rss_bytes = max(rss, self.log.peak_rss_bytes or 0)
-        if strayed:
-            cores = self.cell.cores
-            self.log.strayed = f"{strayed} of {threads} threads may run outside the core set {cores!r}"
+        found = worker.check()
+        self.log.peak_rss_bytes = max(found.peak_rss_bytes, self.log.peak_rss_bytes or 0)
+        self.log.strayed = found.strayed or self.log.strayed
+        self.log.placing = found.found
 
     def park_if_spinning(self) -> None:
         """Run once after a pause: a runtime whose threads kept a core busy meanwhile is halted from now on."""

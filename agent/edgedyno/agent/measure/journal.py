@@ -42,7 +42,9 @@ class TrialLog(Struct):
     waiting_cpu_ratio: float | None = None
     """CPU time over time while its runtime had nothing to do; such a runtime is halted between bursts."""
     strayed: str | None = None
-    """What left the core set."""
+    """What left the core set, or computed beside the threads that were asked for."""
+    placing: dict[str, int | float | str] = {}
+    """What is known of the worker's memory and threads, for the result's conditions."""
     energy: EnergySummary | None = None
     power: PowerSummary | None = None
     power_reason: str | None = None
@@ -73,6 +75,8 @@ class RunLog(Struct):
 
     spent_seconds: float = 0.0
     """Of the time for measuring, before the last restart."""
+    finalists: list[str] = []
+    """Trials of a large sweep that are raced once more, side by side; empty before it has come to that."""
 
 
 T = TypeVar("T")

@@ -107,14 +107,19 @@ class Race:
         return [contender for contender in self._contenders if contender.alive and not contender.log.finished]
 
     def _active(self) -> list[Contender]:
-        """Return who runs in the next block: the unfinished, the reference and the leader."""
+        """Return who runs in the next block: the unfinished, the reference and the leader, if there is time."""
         unfinished = self._unfinished()
         if not unfinished:
             return []
         needed = {id(contender) for contender in unfinished}
         alive = [contender for contender in self._contenders if contender.alive]
         needed.update(id(contender) for contender in (alive[0], self._leader(alive)))
-        return [contender for contender in alive if id(contender) in needed]
+        return self._in_time([contender for contender in alive if id(contender) in needed])
+
+    def _in_time(self, contenders: Sequence[Contender]) -> list[Contender]:
+        """Return those whose next burst would end before time is up."""
+        left = self._seconds - self._gone()
+        return [contender for contender in contenders if contender.burst_seconds <= left]
 
     @staticmethod
     def _leader(alive: Sequence[Contender]) -> Contender:
@@ -130,9 +135,10 @@ class Race:
         while True:
             self._order.shuffle(active)
             for contender in active:
-                contender.burst(self._block)
+                if self._in_time([contender]):
+                    contender.burst(self._block)
             self._block += 1
-            if time.monotonic() >= deadline or stop.is_set():
+            if time.monotonic() >= deadline or stop.is_set() or not self._in_time(active):
                 break
         observation = self._watch.stop(pids)
         for contender in active:

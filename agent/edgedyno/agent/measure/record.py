@@ -13,6 +13,7 @@ from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import MIN_GROUPS, after_switch_cost, summarize
+from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import PassLog, TrialLog
@@ -124,7 +125,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "effective_precision_detail": accuracy.effective_precision_detail,
         "effective_precision_reason": accuracy.effective_precision_reason,
         "latency_seconds": latency,
-        "latency_seconds_reason": None if latency else "time was up before the first burst",
+        "latency_seconds_reason": None if latency else _too_short(request, log),
         "settled": log.settled,
         "after_switch_seconds": after_switch_cost(log.bursts),
         "throughput_per_second": cell.batch / latency.mean if latency else None,
@@ -136,6 +137,17 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
     }
+
+
+def _too_short(request: RunRequest, log: TrialLog) -> str:
+    """Say why there was no burst."""
+    warm = sorted(log.warmup_seconds)
+    before = (log.load_seconds or 0.0) + sum(warm)
+    text = (
+        f"{format_seconds(request.manifest.measure.max_seconds)} were too short for a burst of every trial: "
+        f"loading and warming up this one took {format_seconds(before)}"
+    )
+    return f"{text}, one inference {format_seconds(warm[len(warm) // 2])}" if warm else text
 
 
 def no_power_reason(request: RunRequest) -> str:
@@ -160,6 +172,7 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         "environment": cell.environment,
         "input": input_name,
         **_cpu_use(log),
+        **log.placing,
         **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version

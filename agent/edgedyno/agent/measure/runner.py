@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgedyno.agent.environments import default_environments, find_plugins
 from edgedyno.agent.measure.accuracy import pass_key, run_passes
+from edgedyno.agent.measure.agenda import Agenda
 from edgedyno.agent.measure.contender import Contender
 from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
@@ -88,6 +89,7 @@ class _Execution:
         self._journal = Journal(Path(request.work_dir))
         self._plan = plan(request.manifest, request.capabilities)
         self._launch = self._make_launch(deadlines)
+        self._agenda = Agenda(self._plan.trials, request.manifest, self._journal, done=request.done_trials)
         self._began = time.monotonic()
         self._spent_before = self._journal.run().spent_seconds
         self._measuring_since: float | None = None
@@ -121,26 +123,30 @@ class _Execution:
             return
         self._progress("settle", force=True)
         self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
-        self._race_all(todo)
+        self._race_all()
+        left_out = {cell.trial: cell for cell in self._agenda.left_out()}
+        tried = [cell for cell in todo if cell.trial not in left_out]
         if not self._stop.is_set():
-            self._accuracy(todo)
+            self._accuracy(tried)
         if not self._stop.is_set():
-            for cell in todo:
+            for cell in tried:
                 self._finish(self._record(cell))
+            for cell in left_out.values():
+                self._finish(Finished(skipped_result(cell, self._request)))
 
     # -- measuring
 
-    def _race_all(self, todo: list[Cell]) -> None:
-        """Race all trials that the journal does not have, in as many groups as memory asks for."""
+    def _race_all(self) -> None:
+        """Race all trials that the agenda asks for, in as many groups as memory asks for."""
         self._measuring_since = time.monotonic()
-        waiting = [cell for cell in todo if not self._journal.trial(cell.trial).finished]
-        reference = todo[0]
-        while waiting and not self._stop.is_set():
-            group = self._load_group(waiting, reference)
-            loaded = {contender.cell.trial for contender in group}
-            waiting = [cell for cell in waiting if cell.trial not in loaded]
+        while not self._stop.is_set():
+            waiting = self._agenda.waiting(self._measured_seconds())
+            if not waiting:
+                break
+            group = self._load_group(waiting, self._agenda.reference())
+            rest = {cell.trial for cell in waiting} - {contender.cell.trial for contender in group}
             try:
-                self._race(group, groups_left=1 + -(-len(waiting) // max(1, len(loaded))))
+                self._race(group, groups_left=self._agenda.groups_left(len(rest), len(group)))
             finally:
                 for contender in group:
                     contender.close()
@@ -211,7 +217,7 @@ class _Execution:
     def _save(self, group: Sequence[Contender]) -> None:
         for contender in group:
             self._journal.save_trial(contender.log)
-        self._journal.save_run(RunLog(spent_seconds=self._measured_seconds()))
+        self._journal.save_run(RunLog(self._measured_seconds(), self._agenda.finalists))
         self._last_save = time.monotonic()
 
     # -- accuracy

@@ -59,6 +59,16 @@ class BurstAnswer(Struct, frozen=True):
     """CPU time of all its threads meanwhile."""
 
 
+class Check(Struct, frozen=True):
+    """Where a worker's threads and memory are."""
+
+    peak_rss_bytes: int
+    strayed: str | None
+    """What left the core set, or computed beside the threads that were asked for."""
+    found: dict[str, int | float | str]
+    """What is known of memory and threads, for the result's conditions."""
+
+
 class Launch(Struct, frozen=True):
     """What every worker of an execution is started with."""
 
@@ -101,13 +111,15 @@ class Worker:
         except WorkerError as error:
             raise TrialError(Failure(error.code, str(error))) from error
         self._process = process
-        self._ask(
+        answer = self._ask(
             "start",
             self._deadlines.start,
             plugin=plugin._asdict(),
             cpus=self.cell.cpus,
             memory_bytes=launch.memory_bytes,
+            memory_node=self.cell.memory_node,
         )
+        self._memory_refused: str | None = answer["memory_refused"]
         return process
 
     def _load(self, launch: Launch) -> float:
@@ -188,10 +200,25 @@ class Worker:
         answer = self._ask("precision", self._deadlines.precision)
         return str(answer["effective_precision"]), str(answer["detail"])
 
-    def check(self) -> tuple[int, int, int]:
-        """Return the peak of resident bytes, the number of threads, and how many may leave the core set."""
+    def check(self) -> Check:
+        """See that threads and memory are where they should be."""
         answer = self._ask("check", self._deadlines.start)
-        return int(answer["peak_rss_bytes"]), int(answer["threads"]), int(answer["strayed_threads"])
+        cell = self.cell
+        strayed = []
+        if answer["strayed_threads"]:
+            count, total = answer["strayed_threads"], answer["threads"]
+            strayed.append(f"{count} of {total} threads may run outside the core set {cell.cores!r}")
+        computing = answer["computing_threads"]
+        if computing is not None and computing > cell.threads and cell.scenario == "single-stream":
+            strayed.append(f"{computing} threads computed, {cell.threads} asked")
+        found = {
+            "computing_threads": computing,
+            "memory_node": None if self._memory_refused else cell.memory_node,
+            "memory_node_refused": self._memory_refused,
+            "memory_strayed_ratio": answer["memory_strayed_ratio"],
+        }
+        kept = {name: value for name, value in found.items() if value is not None}
+        return Check(int(answer["peak_rss_bytes"]), "; ".join(strayed) or None, kept)
 
     def close(self) -> None:
         """End the process, by force where it does not end by itself."""

@@ -15,7 +15,7 @@ import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
-from edgedyno.agent.worker import confine, optouts, tensors
+from edgedyno.agent.worker import computing, confine, numa, optouts, tensors
 
 Answer = Dict[str, Any]
 
@@ -75,7 +75,11 @@ class Worker:
         self._runtime: Any = None
         self._read: Callable[[], List[Any]] = list
         self._cpus: List[int] = []
+        self._memory_node: Optional[int] = None
+        self._memory = numa.Bound(False)
         self._batch = 1
+        self._threads = 1
+        self._loaded_ns: Optional[Dict[str, int]] = None
         self._waiting_since = (time.monotonic_ns(), time.process_time_ns())
 
     def start(
@@ -83,16 +87,20 @@ class Worker:
         plugin: Dict[str, Any],
         cpus: Optional[List[int]] = None,
         memory_bytes: Optional[int] = None,
+        memory_node: Optional[int] = None,
     ) -> Answer:
         """Take cores and limits, then load the plugin: in this order, so that every thread inherits them."""
         no_network = optouts.leave_network()
         if cpus:
             confine.pin(cpus)
             self._cpus = cpus
+        if memory_node is not None:
+            self._memory = numa.bind_memory(memory_node)
+            self._memory_node = memory_node
         if memory_bytes:
             confine.limit_memory(memory_bytes)
         self._runtime = load_plugin(plugin["module"], plugin["attribute"], plugin.get("file"))()
-        return {"no_network": no_network}
+        return {"no_network": no_network, "memory_refused": self._memory.reason}
 
     def probe(self) -> Answer:
         """Ask the runtime whether it works here."""
@@ -104,6 +112,8 @@ class Worker:
         self._runtime.load(LoadOptions(model, threads, batch, scratch))
         elapsed = time.perf_counter_ns() - started
         self._batch = batch
+        self._threads = threads
+        self._loaded_ns = computing.run_ns()
         # From here on nothing is collected: a collection inside a burst would be measured.
         gc.collect()
         gc.freeze()
@@ -172,9 +182,16 @@ class Worker:
         return {"effective_precision": precision, "detail": detail}
 
     def check(self) -> Answer:
-        """Tell whether every thread keeps to the cores, and the peak of memory."""
-        threads, strayed = confine.strayed_threads(self._cpus) if self._cpus else (0, 0)
-        return dict(confine.usage(), threads=threads, strayed_threads=strayed)
+        """Tell whether threads and memory keep to their place, how many computed, and the peak of memory."""
+        count, strayed = confine.strayed_threads(self._cpus) if self._cpus else (0, 0)
+        node = self._memory_node
+        return dict(
+            confine.usage(),
+            threads=count,
+            strayed_threads=strayed,
+            computing_threads=computing.computing_threads(self._threads, self._loaded_ns),
+            memory_strayed_ratio=None if node is None else numa.strayed_ratio(node),
+        )
 
 
 def load_plugin(module: str, attribute: str, file: Optional[str] = None) -> Callable[[], Any]:
