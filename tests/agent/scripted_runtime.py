@@ -43,6 +43,8 @@ class ScriptedRuntime:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
+        if self.invoked == self.script.get("stall_at"):
+            time.sleep(self.script["stall_seconds"])
         time.sleep(self.script.get("seconds", 0.0))
 
     def _do(self, what: Optional[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -46,6 +46,10 @@ class TrialLog(Struct):
     power_reason: str | None = None
     metered: dict[str, float] = {}
     """The metered window: `seconds` and `inferences`."""
+    throttled_after_seconds: float | None = None
+    """When a soak was first seen to be throttled."""
+    notes: dict[str, Any] = {}
+    """What a scenario has to say about how it ran; part of the result's conditions."""
     started_at: str | None = None
     monotonic_seconds: float | None = None
     settled: bool = False

@@ -87,9 +87,6 @@ def _cells(manifest: Manifest, capabilities: Capabilities) -> Iterator[Cell]:
 
 def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, batch: int) -> Cell:
     scenario = scenario_name(sweep)
-    unsupported = None
-    if scenario != "single-stream":
-        unsupported = Failure("unsupported", f"scenario {scenario!r}: not measured yet")
     return Cell(
         trial=_trial_id(variant, engine, placing, batch, scenario),
         variant=variant,
@@ -101,7 +98,7 @@ def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, ba
         cpus=placing.cpus,
         batch=batch,
         scenario=scenario,
-        failure=unsupported or variant.failure or engine.failure or placing.failure,
+        failure=variant.failure or engine.failure or placing.failure,
     )
 
 

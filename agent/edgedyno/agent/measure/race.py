@@ -131,7 +131,7 @@ class Race:
                 break
         observation = self._watch.stop(pids)
         for contender in active:
-            _mark(contender.log, marks[contender.log.trial], observation)
+            mark(contender.log, marks[contender.log.trial], observation)
 
     def _look(self) -> dict[str, Estimate]:
         """Estimate everyone and finish whoever is settled or eliminated."""
@@ -205,7 +205,7 @@ def is_hopeless(log: TrialLog) -> bool:
     return log.void_rounds >= HOPELESS_VOID_ROUNDS and log.void_rounds > 2 * log.quiet_rounds
 
 
-def _mark(log: TrialLog, since: int, observation: Observation) -> None:
+def mark(log: TrialLog, since: int, observation: Observation) -> None:
     """Flag the bursts of a void round, and add the round to the trial's conditions."""
     if len(log.bursts) == since:
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from edgedyno.agent.measure.race import is_hopeless
+from edgedyno.agent.measure.scenarios import scenario_fields
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import MIN_GROUPS, summarize
@@ -115,7 +116,8 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
-    latency = summarize(groups_of(log, count_void=_counts_void(log)))
+    count_void = _counts_void(log)
+    latency = summarize(groups_of(log, count_void=count_void))
     power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
@@ -133,6 +135,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
+        **scenario_fields(request.manifest.sweep, cell.batch, log, count_void=count_void),
     }
 
 
@@ -160,6 +163,7 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         "quiet_rounds": log.quiet_rounds,
         "void_rounds": log.void_rounds,
         **_cpu_use(log),
+        **log.notes,
         **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.environments import default_environments, find_plugins
+from edgedyno.agent.measure import scenarios
 from edgedyno.agent.measure.accuracy import pass_key, run_passes
 from edgedyno.agent.measure.contender import Contender
 from edgedyno.agent.measure.inputs import write_latency_input
@@ -30,6 +31,7 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.messages import Progress
 from edgedyno.core.result import Samples
 from edgedyno.core.run import Ended, Finished, Progressed
+from edgedyno.core.scenario import check_scenario
 
 if TYPE_CHECKING:
     import threading
@@ -119,6 +121,11 @@ class _Execution:
         todo = [cell for cell in self._plan.trials if cell.trial not in self._request.done_trials]
         if not todo:
             return
+        check_scenario(
+            self._request.manifest.sweep.scenario,
+            max_seconds=self._request.manifest.measure.max_seconds,
+            trials=len(self._plan.trials),
+        )
         self._progress("settle", force=True)
         self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
         self._race_all(todo)
@@ -169,14 +176,16 @@ class _Execution:
 
     def _race(self, group: list[Contender], *, groups_left: int) -> None:
         left = self._request.manifest.measure.max_seconds - self._measured_seconds()
-        left = max(MIN_RACE_SECONDS, left / groups_left)
-        meter = open_meter()
+        scenario = self._request.manifest.sweep.scenario
+        least = scenarios.least_seconds(scenario, sum(not contender.log.finished for contender in group))
+        left = max(MIN_RACE_SECONDS + least, left / groups_left)
+        meter = open_meter() if scenarios.is_metered(scenario) else Unavailable(scenarios.NOT_METERED)
         metering = 0.0
         if isinstance(meter, Unavailable):
             for contender in group:
                 contender.log.power_reason = meter.reason
         else:
-            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE)
+            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE, left - least)
         cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
         race = Race(
             group,
@@ -195,10 +204,27 @@ class _Execution:
                 self._save(group)
 
         with kept_off(cpus, board_cpus(self._request.capabilities)):
-            race.run(self._stop, between)
+            if isinstance(scenario, str):
+                race.run(self._stop, between)
+            else:
+                scenarios.run(
+                    scenario, group, self._setting(cpus, left - metering), stop=self._stop, between=between
+                )
             if isinstance(meter, Meter):
                 meter_all(group, meter, seconds=metering, stop=self._stop)
         self._done = finished_before
+
+    def _setting(self, cpus: Sequence[int], seconds: float) -> scenarios.Setting:
+        request = self._request
+        return scenarios.Setting(
+            seconds=seconds,
+            precision=request.manifest.measure.precision,
+            watch=Watch(cpus=cpus, agent_version=request.capabilities.agent_version),
+            order=random.Random(request.manifest.execution),  # noqa: S311 - an order, not a secret
+            launch=self._launch,
+            tensor=self._input,
+            memory_bytes=(request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE,
+        )
 
     def _measured_seconds(self) -> float:
         since = time.monotonic() - (self._measuring_since or time.monotonic())
