@@ -43,7 +43,7 @@ class ScriptedRuntime:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
-        if self.invoked == self.script.get("stall_at"):
+        if self.invoked % self.script.get("stall_every", self.invoked + 1) == 0:
             time.sleep(self.script["stall_seconds"])
         time.sleep(self.script.get("seconds", 0.0))
 

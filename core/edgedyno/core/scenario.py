@@ -49,9 +49,9 @@ def check_scenario(scenario: Literal["single-stream"] | Scenario, *, max_seconds
     if scenario.soak is not None and trials * scenario.soak.minutes * 60 > max_seconds:
         needed = trials * scenario.soak.minutes * 60
         raise ConfigError(
-            f"sweep.scenario.soak.minutes: found {scenario.soak.minutes:g} min for {_count(trials)}, which take "
-            f"{needed:g} s one after the other; expected at most measure.max_seconds, which is "
-            f"{max_seconds:g} s: raise it to {needed:g} s or shrink the sweep",
+            f"sweep.scenario.soak.minutes: found {scenario.soak.minutes:g} min for {_count(trials)}, {needed:g} s in "
+            f"all; expected at most measure.max_seconds, which is {max_seconds:g} s: raise it to {needed:g} s or "
+            "shrink the sweep",
             code="soak.too-long",
         )
 

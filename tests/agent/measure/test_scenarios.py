@@ -20,6 +20,7 @@ from tests.agent.measure.requests import FASTESTDET, SCRIPTED, Bench, install_sc
 from tests.agent.measure.test_runner import artifact, assert_explained, runner_process
 
 if TYPE_CHECKING:
+    from edgedyno.core.job import Precision
     from edgedyno.core.result import Result
     from edgedyno.core.run import Event
 
@@ -51,12 +52,12 @@ def scripted(
     precision: float = 0.0001,
 ) -> list[Result]:
     """Run a job over scripts, the first as FP32, the second as INT8."""
-    kinds = ("fp32", "int8")[: len(scripts)]
+    kinds: list[Precision] = ["fp32", "int8"][: len(scripts)]  # type: ignore[assignment]
     variants = [
         Variant(kind, "script", bench.script(kind, **{"seconds": 0.004, **script}))
         for kind, script in zip(kinds, scripts, strict=True)
     ]
-    sweep = Sweep(precisions=list(kinds), threads=list(threads), scenario=scenario)
+    sweep = Sweep(precisions=kinds, threads=list(threads), scenario=scenario)
     measure = Measure(precision=precision, max_seconds=seconds)
     return bench.run(bench.request(variants, runtimes=[SCRIPTED], sweep=sweep, measure=measure))
 
@@ -87,7 +88,7 @@ def samples(bench: Bench, result: Result) -> Samples:
 
 
 def test_fixed_rate_of_a_real_model(bench: Bench) -> None:
-    results = real(bench, camera(20), seconds=5)
+    results = real(bench, camera(20), seconds=4)
     for result in results:
         assert result.scenario == "fixed-rate 20 fps"
         assert result.deadlines is not None
@@ -96,7 +97,7 @@ def test_fixed_rate_of_a_real_model(bench: Bench) -> None:
         assert all(burst.after_switch == 1 for burst in kept)
         counted = [burst for burst in kept if burst.valid or not result.validity.valid]
         assert result.deadlines.arrivals == sum(burst.arrivals or 0 for burst in counted)
-        assert result.deadlines.arrivals >= 20
+        assert result.deadlines.arrivals >= 10
         assert result.throughput_per_second is not None
         assert result.throughput_per_second <= 20.0
         assert result.power_watts_reason is not None
@@ -109,14 +110,17 @@ def test_fixed_rate_of_a_real_model(bench: Bench) -> None:
     assert blocks[0] & blocks[1]
 
 
-def test_one_stall_costs_the_inputs_behind_it(bench: Bench) -> None:
-    (result,) = scripted(bench, camera(50), {"stall_at": 200, "stall_seconds": 0.4}, seconds=4)
-    assert result.latency_seconds is not None
+def test_stalls_cost_the_inputs_behind_them(bench: Bench) -> None:
+    """Each stall of 0.1 s covers five arrivals: the one that stalls is late, and some of the others are lost."""
+    (result,) = scripted(bench, camera(50), {"stall_every": 20, "stall_seconds": 0.1}, seconds=4)
+    bursts = samples(bench, result).bursts
+    answered = [each for burst in bursts for each in burst.latency_seconds[burst.after_switch :]]
+    arrivals = sum(burst.arrivals or 0 for burst in bursts)
+    stalls = sum(each >= 0.1 for each in answered)
+    assert stalls >= 3
+    assert arrivals - len(answered) >= 2 * stalls
     assert result.deadlines is not None
-    everything = [each for burst in samples(bench, result).bursts for each in burst.latency_seconds]
-    assert max(everything) >= 0.4
-    assert sum(burst.arrivals or 0 for burst in samples(bench, result).bursts) - len(everything) >= 10
-    assert result.deadlines.missed >= result.deadlines.dropped
+    assert result.deadlines.missed > result.deadlines.dropped > 0
 
 
 def test_a_model_slower_than_the_camera_says_so(bench: Bench) -> None:
@@ -130,19 +134,27 @@ def test_a_model_slower_than_the_camera_says_so(bench: Bench) -> None:
     assert result.throughput_per_second < 45
 
 
-def test_known_well_enough_ends_early(bench: Bench) -> None:
-    (result,) = scripted(bench, camera(50), {}, seconds=40, precision=1.0)
-    assert result.settled
-    assert result.deadlines is not None
-    assert result.latency_seconds is not None
-    assert result.latency_seconds.p50_low is not None
+@pytest.mark.parametrize("scenario", [camera(200), streams(2)])
+def test_what_is_known_well_enough_ends_early(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, scenario: Scenario
+) -> None:
+    quiet = Observation(Conditions(), Validity(valid=True))
+    monkeypatch.setattr("edgedyno.agent.measure.validity.Watch.stop", lambda *_: quiet)
+    monkeypatch.setattr("edgedyno.agent.measure.scenarios.windows.WINDOW_LEAST_SECONDS", 0.1)
+    monkeypatch.setattr("edgedyno.agent.measure.scenarios.windows.WINDOW_MOST_SECONDS", 0.1)
+    results = scripted(bench, scenario, {"seconds": 0.002}, {"seconds": 0.003}, seconds=600, precision=0.9)
+    assert all(result.settled for result in results)
+    assert all(result.validity.valid for result in results)
+    for result in results:
+        assert result.latency_seconds is not None
+        assert result.latency_seconds.p50_low is not None
 
 
 # -- throughput
 
 
 def test_throughput_of_a_real_model(bench: Bench) -> None:
-    by_threads = {result.threads: result for result in real(bench, streams(2), seconds=5)}
+    by_threads = {result.threads: result for result in real(bench, streams(2), seconds=4)}
     for result in by_threads.values():
         assert result.latency_seconds is not None
         assert result.throughput_per_second is not None
@@ -182,11 +194,11 @@ def test_streams_beyond_the_memory_fail_with_the_numbers(bench: Bench) -> None:
 
 
 def test_soak_of_a_real_model(bench: Bench) -> None:
-    results = real(bench, minutes(0.05), seconds=30)
+    results = real(bench, minutes(0.03), seconds=10)
     blocks: list[int] = []
     for result in results:
         assert result.soak is not None
-        assert result.soak.seconds == pytest.approx(3.0, abs=1.5)
+        assert result.soak.seconds == pytest.approx(1.8, abs=1.2)
         assert result.latency_seconds is not None
         kept = samples(bench, result).bursts
         steady = sum(len(burst.latency_seconds) for burst in kept)
@@ -200,7 +212,7 @@ def test_a_soak_that_does_not_fit_is_refused_with_the_numbers(bench: Bench) -> N
     assert scripted(bench, minutes(1), {}, seconds=100, threads=(1, 2)) == []
     assert bench.ended.failure is not None
     assert bench.ended.failure.code == "soak.too-long"
-    assert "1 min for each of 2 trials, which take 120 s" in bench.ended.failure.text
+    assert "1 min for each of 2 trials, 120 s in all" in bench.ended.failure.text
 
 
 def test_a_tiny_soak_gives_what_it_can(bench: Bench) -> None:
@@ -237,15 +249,19 @@ def test_heat_is_found_by_a_soak_and_does_not_void_it(
 # -- all of them
 
 
-@pytest.mark.parametrize("scenario", [camera(50), streams(2), minutes(0.02)])
 @pytest.mark.parametrize(
-    ("script", "code"),
-    [({"invoke": "segfault", "after": 120}, "worker.crashed"), ({"load": "refuse"}, "model.invalid")],
+    ("scenario", "script", "code"),
+    [
+        (camera(200), {"invoke": "segfault", "after": 100}, "worker.crashed"),
+        (streams(2), {"invoke": "segfault", "after": 100}, "worker.crashed"),
+        (streams(2), {"load": "refuse"}, "model.invalid"),
+        (minutes(0.02), {"invoke": "segfault", "after": 100}, "worker.crashed"),
+    ],
 )
 def test_a_bad_trial_costs_only_itself(
     bench: Bench, scenario: Scenario, script: dict[str, Any], code: str
 ) -> None:
-    by_precision = {result.precision: result for result in scripted(bench, scenario, {}, script, seconds=4)}
+    by_precision = {result.precision: result for result in scripted(bench, scenario, {}, script, seconds=2.5)}
     assert by_precision["fp32"].status == "ok"
     assert by_precision["fp32"].latency_seconds is not None
     failed = by_precision["int8"]
@@ -281,13 +297,11 @@ def test_stop_ends_each_scenario(bench: Bench, scenario: Scenario) -> None:
     assert bench.ended.failure.code == "canceled"
 
 
-@pytest.mark.parametrize(
-    ("scenario", "keeps"), [(camera(50), True), (streams(2), True), (minutes(0.15), False)]
-)
+@pytest.mark.parametrize(("scenario", "keeps"), [(camera(50), True), (minutes(0.09), False)])
 def test_a_killed_runner_goes_on(bench: Bench, scenario: Scenario, keeps: bool) -> None:
     variant = Variant("fp32", "script", bench.script("one", seconds=0.004))
     sweep = Sweep(precisions=["fp32"], threads=[1], scenario=scenario)
-    measure = Measure(precision=0.0001, max_seconds=9.1)
+    measure = Measure(precision=0.0001, max_seconds=5.5)
     request = bench.request([variant], runtimes=[SCRIPTED], sweep=sweep, measure=measure)
     file = bench.folder / "request.json"
     file.write_bytes(msgspec.json.encode(request))

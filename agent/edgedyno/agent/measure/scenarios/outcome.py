@@ -191,7 +191,9 @@ def _has_trend(medians: Sequence[float]) -> bool:
     if n < TREND_SEGMENTS or abs(medians[-1] - medians[0]) <= STEADY_TOLERANCE:
         return False
     score = sum(
-        int(np.sign(medians[later] - medians[sooner])) for sooner in range(n) for later in range(sooner + 1, n)
+        int(np.sign(medians[later] - medians[sooner]))
+        for sooner in range(n)
+        for later in range(sooner + 1, n)
     )
     deviation = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     return abs(score) - 1 > NormalDist().inv_cdf(1 - ALPHA / 2) * deviation

@@ -57,15 +57,15 @@ def run_throughput(
     for contender in group:
         contender.close()  # it told what one stream takes; streams start anew, on CPUs of their own
     batches = list(_batches(waiting, count, setting.memory_bytes))
-    trials = sum(map(len, batches))
-    for batch in batches:
+    deadline = time.monotonic() + setting.seconds
+    for index, batch in enumerate(batches):
         if stop.is_set():
             return
         sets = [Streams(contender, count, setting) for contender in batch]
         try:
             for streams in sets:
                 streams.load()
-            share = setting.seconds * len(batch) / trials
+            share = (deadline - time.monotonic()) * len(batch) / sum(map(len, batches[index:]))
             alternate(sets, setting, seconds=share, stop=stop, between=between)
         finally:
             for streams in sets:

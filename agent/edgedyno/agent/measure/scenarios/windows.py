@@ -69,16 +69,19 @@ def alternate(
     stop: threading.Event,
     between: Callable[[Pace], None],
 ) -> None:
-    """Measure windows until every trial is known to the job's precision, time is up, or `stop` is set."""
+    """Measure windows until every trial is known to the job's precision, time is up, or `stop` is set.
+
+    Every trial gets one window, however short the time.
+    """
     began = time.monotonic()
     rounds = {id(subject): _length(subject, seconds, len(subjects)) for subject in subjects}
-    block = next_block([subject.log for subject in subjects])
+    first = block = next_block([subject.log for subject in subjects])
     while not stop.is_set() and (active := _unfinished(subjects)):
         turn = _alive(subjects)
         setting.order.shuffle(turn)
         for subject in turn:
             left = seconds - (time.monotonic() - began)
-            if left <= 0 or stop.is_set():
+            if stop.is_set() or (left <= 0 and block > first):
                 break
             _measure(subject, subjects, block, rounds[id(subject)], setting)
             between(Pace(sum(each.log.finished for each in subjects), max(0.0, left)))
