@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from edgedyno.core.document import decode_yaml
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.job import FixedRate, Scenario, Soak, Throughput
+from edgedyno.core.job import FixedRate, JobSpec, Scenario, Soak, Throughput
 from edgedyno.core.result import Bounded
 from edgedyno.core.result import Soak as SoakSummary
 from edgedyno.core.scenario import Flip, check_scenario, rank_flips
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -75,3 +79,11 @@ def test_what_noise_could_turn_is_no_flip() -> None:
 def test_an_unchanged_order_is_no_flip() -> None:
     assert rank_flips({"a": soak(0.010, 1.1), "b": soak(0.020, 1.6)}) == []
     assert rank_flips({}) == []
+
+
+def test_the_jobs_of_the_docs_can_be_measured() -> None:
+    text = (ROOT / "docs/scenarios.md").read_text()
+    jobs = [decode_yaml(block, JobSpec) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert len(jobs) == 3
+    for job in jobs:
+        check_scenario(job.sweep.scenario, max_seconds=job.measure.max_seconds, trials=4)

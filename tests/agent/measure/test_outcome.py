@@ -13,7 +13,7 @@ from edgedyno.agent.measure.scenarios.outcome import (
     steady_after,
     summarize_soak,
 )
-from edgedyno.agent.measure.scenarios.throughput import slices
+from edgedyno.agent.measure.scenarios.streams import slices
 from edgedyno.core.job import FixedRate, Scenario, Sweep, Throughput
 from edgedyno.core.job import Soak as SoakScenario
 from edgedyno.core.result import Bounded, Burst, Deadlines

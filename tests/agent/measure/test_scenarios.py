@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edgedyno.agent.measure.validity import Observation
+from edgedyno.agent.measure.clocks import ClockState, slowed
+from edgedyno.agent.measure.scenarios.base import excused
+from edgedyno.agent.measure.scenarios.soak import HEAT, Clocks
+from edgedyno.agent.measure.validity import Observation, Watch
 from edgedyno.core.job import FixedRate, Measure, Scenario, Soak, Sweep, Throughput
 from edgedyno.core.manifest import Variant
 from edgedyno.core.result import Conditions, Samples, Validity
 from edgedyno.core.run import Finished, Progressed, decode_event
+from tests.agent.boards import copy_board, write
 from tests.agent.measure.requests import FASTESTDET, SCRIPTED, Bench, install_scripted, onnxruntime
 from tests.agent.measure.test_runner import artifact, assert_explained, runner_process
 
@@ -244,6 +248,30 @@ def test_heat_is_found_by_a_soak_and_does_not_void_it(
     assert result.soak is not None
     assert (result.soak.throttled_after_seconds is not None) == counts
     assert result.validity.valid == counts
+
+
+def clocks(megahertz: float, *, governor: str = "performance") -> Conditions:
+    return Conditions(governor={"policy0": governor}, frequency_hz={"policy0": megahertz * 1e6})
+
+
+def test_a_held_clock_that_stays_low_is_found() -> None:
+    found = Clocks()
+    assert [found.fallen(clocks(each)) for each in (2000, 1980, 1500, 1500, 2000)] == [False] * 5
+    assert [found.fallen(clocks(1500)) for _ in range(3)] == [False, False, True]
+    moved = Clocks()
+    assert not any(moved.fallen(clocks(each, governor="schedutil")) for each in (2000, 800, 800, 800, 800))
+
+
+def test_the_validity_rules_begin_their_words_on_heat_so(tmp_path: Path) -> None:
+    fast, slow = ClockState("performance", 2e9, 2e9), ClockState("performance", 1e9, 1e9)
+    assert all(text.startswith(HEAT) for text in slowed({"policy0": fast}, {"policy0": slow}))
+    tree = copy_board("x86-rapl", tmp_path)
+    watch = Watch(tree, cpus=[0, 1, 2, 3])
+    watch.start()
+    write(tree / "rootfs/sys/devices/system/cpu/cpu2/thermal_throttle/core_throttle_count", "3")
+    seen = watch.stop()
+    assert any("throttle" in text for text in seen.validity.reasons)
+    assert not any("throttle" in text for text in excused(seen, HEAT).validity.reasons)
 
 
 # -- all of them

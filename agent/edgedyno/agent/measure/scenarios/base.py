@@ -1,4 +1,4 @@
-"""What the scenarios share: what they are given, how a trial fails, how blocks are numbered."""
+"""What the scenarios share: what they are given and tell, how a trial fails, which reasons are excused."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
+from edgedyno.agent.measure.race import Pace
+
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edgedyno.agent.measure.contender import Contender
@@ -37,6 +39,11 @@ def fail(contender: Contender, error: TrialError) -> None:
     contender.log.failure = error.failure
     contender.log.finished = True
     contender.close()
+
+
+def teller(group: Sequence[Contender], between: Callable[[Pace], None]) -> Callable[[float], None]:
+    """Return a function that tells `between` how many trials are finished, given the seconds that are left."""
+    return lambda left: between(Pace(sum(contender.log.finished for contender in group), max(0.0, left)))
 
 
 def next_block(logs: Sequence[TrialLog]) -> int:

@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
-from edgedyno.agent.measure.scenarios.base import fail
+from edgedyno.agent.measure.scenarios.base import fail, teller
 from edgedyno.agent.measure.scenarios.windows import alternate
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.agent.measure.supervisor import TrialError
@@ -39,7 +39,7 @@ def run_fixed_rate(
     if scenario.fixed_rate is None:
         raise ValueError("run_fixed_rate needs the scenario fixed-rate")
     cameras = [Camera(contender, 1.0 / scenario.fixed_rate.fps) for contender in group]
-    alternate(cameras, setting, seconds=setting.seconds, stop=stop, between=between)
+    alternate(cameras, setting, seconds=setting.seconds, stop=stop, tell=teller(group, between))
 
 
 class Camera:

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.measure.clocks import CLOCK_DROP_BOUND, STEADY_GOVERNORS
-from edgedyno.agent.measure.race import Pace, mark
-from edgedyno.agent.measure.scenarios.base import excused, fail, next_block
+from edgedyno.agent.measure.race import mark
+from edgedyno.agent.measure.scenarios.base import excused, fail, next_block, teller
 from edgedyno.agent.measure.scenarios.outcome import end_portion_seconds, summarize_soak
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.agent.measure.supervisor import TrialError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgedyno.agent.measure.contender import Contender
+    from edgedyno.agent.measure.race import Pace
     from edgedyno.agent.measure.scenarios.base import Setting
     from edgedyno.core.job import Scenario
 
@@ -52,14 +53,11 @@ def run_soak(
     seconds = scenario.soak.minutes * 60
     turn = [contender for contender in group if contender.alive and not contender.log.finished]
     setting.order.shuffle(turn)
+    tell = teller(group, between)
     for index, contender in enumerate(turn):
         _forget(contender)
         others = (len(turn) - index - 1) * seconds
-
-        def tell(left: float, index: int = index, others: float = others) -> None:
-            between(Pace(index, left + others))
-
-        _Soak(contender, group, setting, seconds).run(stop, tell)
+        _Soak(contender, group, setting, seconds).run(stop, tell, others)
         if stop.is_set():
             return
         _finish(contender, setting.precision, seconds)
@@ -95,15 +93,19 @@ class _Soak:
         self._burst_seconds = max(BURST_LEAST_SECONDS, min(BURST_MOST_SECONDS, portion / BURSTS_IN_PORTION))
         # Numbers of their own: no block is common to two soaks, which ran minutes apart.
         self._block = next_block([each.log for each in group])
-        self._clocks = _Clocks()
+        self._clocks = Clocks()
         self._began = 0.0
 
-    def run(self, stop: threading.Event, tell: Callable[[float], None]) -> None:
-        """Run rounds until the time is over, the worker failed or `stop` is set; `tell` gets the seconds left."""
+    def run(self, stop: threading.Event, tell: Callable[[float], None], after: float) -> None:
+        """Run rounds until the time is over, the worker failed or `stop` is set.
+
+        `tell` gets the seconds that are left, with those that are needed `after` this soak.
+        """
         self._began = time.monotonic()
         while (left := self._seconds - self._gone()) > 0 and not stop.is_set() and self._contender.alive:
-            self._round(min(ROUND_SECONDS, left), stop)
-            tell(max(0.0, left))
+            # What is left at the end joins the last round: the validity rules see nothing in a short one.
+            self._round(left if left < 2 * ROUND_SECONDS else ROUND_SECONDS, stop)
+            tell(left + after)
 
     def _gone(self) -> float:
         return time.monotonic() - self._began
@@ -148,7 +150,7 @@ class _Soak:
         self._block += 1
 
 
-class _Clocks:
+class Clocks:
     """Sees a held clock that fell slowly, over more rounds than one."""
 
     def __init__(self) -> None:

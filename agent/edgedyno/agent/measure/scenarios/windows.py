@@ -10,7 +10,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from edgedyno.agent.measure.race import Pace, mark
+from edgedyno.agent.measure.race import mark
 from edgedyno.agent.measure.scenarios.base import excused, next_block
 from edgedyno.agent.measure.supervisor import TrialError
 from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Burst
 
 WINDOW_LEAST_SECONDS = 1.0  # /proc/stat counts in ticks of 10 ms, so shorter windows see nothing
-WINDOW_MOST_SECONDS = 3.0  # a cancelled job waits for the window to end
-WINDOWS_WANTED = 12  # of each trial; an interval needs 8
+# Longer ones dilute what a governor still remembers of the trial before; a cancelled job waits for the end.
+WINDOW_MOST_SECONDS = 2.0
+WINDOWS_WANTED = 20  # of each trial; an interval needs 8
 WINDOW_INFERENCES = 6
 
 
@@ -67,11 +68,11 @@ def alternate(
     *,
     seconds: float,
     stop: threading.Event,
-    between: Callable[[Pace], None],
+    tell: Callable[[float], None],
 ) -> None:
     """Measure windows until every trial is known to the job's precision, time is up, or `stop` is set.
 
-    Every trial gets one window, however short the time.
+    Every trial gets one window, however short the time; `tell` gets the seconds left after each.
     """
     began = time.monotonic()
     rounds = {id(subject): _length(subject, seconds, len(subjects)) for subject in subjects}
@@ -84,7 +85,7 @@ def alternate(
             if stop.is_set() or (left <= 0 and block > first):
                 break
             _measure(subject, subjects, block, rounds[id(subject)], setting)
-            between(Pace(sum(each.log.finished for each in subjects), max(0.0, left)))
+            tell(left)
         block += 1
         _settle(active, setting.precision)
         if time.monotonic() - began >= seconds:
