@@ -57,6 +57,8 @@ class ScriptedRuntime:
             self._do(self.script.get("invoke"))
         if self.script.get("crowd"):
             self._crowd(self.script["crowd"])
+        if self.invoked % self.script.get("stall_every", self.invoked + 1) == 0:
+            time.sleep(self.script["stall_seconds"])
         time.sleep(self.script.get("seconds", 0.0))
 
     def _crowd(self, count: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from edgedyno.controller.lab.resolve import load_job, resolve_job
 from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.job import FixedRate, Scenario, Soak, Sweep
 from edgedyno.core.profile import QuantizeSpec
 from tests.controller.lab import tiny
 
@@ -304,3 +305,18 @@ def test_a_job_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgedynoError) as caught:
         load_job(tmp_path / "job.yaml")
     assert caught.value.code == "job.unreadable"
+
+
+def test_a_soak_longer_than_the_time_to_measure_is_refused(base: Path, store: ContentStore) -> None:
+    spec = tiny.job(sweep=Sweep(scenario=Scenario(soak=Soak(30.0))))
+    error = _error(spec, base, store)
+    assert error.code == "soak.too-long"
+    assert "found 30 min for 1 trial, 1800 s in all" in str(error)
+
+
+@pytest.mark.parametrize("fps", [0.0, 1e6])
+def test_a_rate_that_no_board_can_time_is_refused(base: Path, store: ContentStore, fps: float) -> None:
+    spec = tiny.job(sweep=Sweep(scenario=Scenario(fixed_rate=FixedRate(fps))))
+    error = _error(spec, base, store)
+    assert error.code == "scenario.invalid"
+    assert "expected 0.5 to 2000" in str(error)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
 from edgedyno.core.result import Burst, EnergySummary, PowerSummary
@@ -50,6 +51,12 @@ class TrialLog(Struct):
     power_reason: str | None = None
     metered: dict[str, float] = {}
     """The metered window: `seconds` and `inferences`."""
+    waits: list[Waited] = []
+    """For the board to cool down, before each race."""
+    throttled_after_seconds: float | None = None
+    """When a soak was first seen to be throttled."""
+    notes: dict[str, Any] = {}
+    """What a scenario has to say about how it ran; part of the result's conditions."""
     started_at: str | None = None
     monotonic_seconds: float | None = None
     settled: bool = False
@@ -77,6 +84,8 @@ class RunLog(Struct):
     """Of the time for measuring, before the last restart."""
     finalists: list[str] = []
     """Trials of a large sweep that are raced once more, side by side; empty before it has come to that."""
+    start_celsius: dict[str, float] = {}
+    """How warm the board was when the execution began."""
 
 
 T = TypeVar("T")

@@ -92,9 +92,6 @@ def _cells(manifest: Manifest, capabilities: Capabilities) -> Iterator[Cell]:
 
 def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, batch: int) -> Cell:
     scenario = scenario_name(sweep)
-    unsupported = None
-    if scenario != "single-stream":
-        unsupported = Failure("unsupported", f"scenario {scenario!r}: not measured yet")
     return Cell(
         trial=_trial_id(variant, engine, placing, batch, scenario),
         variant=variant,
@@ -107,7 +104,7 @@ def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, ba
         memory_node=placing.memory_node,
         batch=batch,
         scenario=scenario,
-        failure=unsupported or variant.failure or engine.failure or placing.failure,
+        failure=variant.failure or engine.failure or placing.failure,
     )
 
 

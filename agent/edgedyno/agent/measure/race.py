@@ -137,12 +137,13 @@ class Race:
             for contender in active:
                 if self._in_time([contender]):
                     contender.burst(self._block)
+            self._watch.poll()
             self._block += 1
             if time.monotonic() >= deadline or stop.is_set() or not self._in_time(active):
                 break
         observation = self._watch.stop(pids)
         for contender in active:
-            _mark(contender.log, marks[contender.log.trial], observation)
+            mark(contender.log, marks[contender.log.trial], observation)
 
     def _place(self, active: Sequence[Contender]) -> None:
         """Give each trial its CPUs for this round, and leave them to it."""
@@ -222,7 +223,7 @@ def is_hopeless(log: TrialLog) -> bool:
     return log.void_rounds >= HOPELESS_VOID_ROUNDS and log.void_rounds > 2 * log.quiet_rounds
 
 
-def _mark(log: TrialLog, since: int, observation: Observation) -> None:
+def mark(log: TrialLog, since: int, observation: Observation) -> None:
     """Flag the bursts of a void round, and add the round to the trial's conditions."""
     if len(log.bursts) == since:
         return

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from edgedyno.agent.measure.gating import with_gating
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.rounds import judge_rounds
+from edgedyno.agent.measure.scenarios import scenario_fields
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import MIN_GROUPS, after_switch_cost, summarize
@@ -117,7 +119,8 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
-    latency = summarize(groups_of(log, count_void=_counts_void(log)))
+    count_void = _counts_void(log)
+    latency = summarize(groups_of(log, count_void=count_void))
     power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
@@ -136,6 +139,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
+        **scenario_fields(request.manifest.sweep, cell.batch, log, count_void=count_void),
     }
 
 
@@ -173,11 +177,12 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         "input": input_name,
         **_cpu_use(log),
         **log.placing,
+        **log.notes,
         **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version
     return structs.replace(
-        conditions,
+        with_gating(conditions, log.waits),
         agent_version=version,
         rounds=log.quiet_rounds + log.void_rounds,
         void_rounds=log.void_rounds,

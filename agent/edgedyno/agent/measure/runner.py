@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.environments import default_environments, find_plugins
+from edgedyno.agent.measure import scenarios
 from edgedyno.agent.measure.accuracy import pass_key, run_passes
 from edgedyno.agent.measure.agenda import Agenda
 from edgedyno.agent.measure.contender import Contender
+from edgedyno.agent.measure.gating import Gate
 from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
 from edgedyno.agent.measure.meter import Meter, open_meter
-from edgedyno.agent.measure.placement import read_placement, restored_affinity
+from edgedyno.agent.measure.placement import move_runner, read_placement, restored_affinity
 from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
 from edgedyno.agent.measure.race import Race
@@ -30,6 +32,7 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.messages import Progress
 from edgedyno.core.result import Samples
 from edgedyno.core.run import Ended, Finished, Progressed
+from edgedyno.core.scenario import check_scenario
 
 if TYPE_CHECKING:
     import threading
@@ -46,6 +49,7 @@ UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the la
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
 MIN_RACE_SECONDS = 1.0
 SPINNING_SECONDS = 0.25  # OpenMP's threads spin for 0.2 s by default when a parallel region has ended
+GATING_SHARE = 0.25  # of the time: a board that needs longer to cool down is measured hot, and says so
 SAVE_SECONDS = 3.0
 PROGRESS_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -90,6 +94,11 @@ class _Execution:
         self._plan = plan(request.manifest, request.capabilities)
         self._launch = self._make_launch(deadlines)
         self._agenda = Agenda(self._plan.trials, request.manifest, self._journal, done=request.done_trials)
+        self._scenario = request.manifest.sweep.scenario
+        self._gate = Gate(
+            limit_seconds=GATING_SHARE * request.manifest.measure.max_seconds,
+            start_celsius=self._journal.run().start_celsius,
+        )
         self._began = time.monotonic()
         self._spent_before = self._journal.run().spent_seconds
         self._measuring_since: float | None = None
@@ -121,6 +130,11 @@ class _Execution:
         todo = [cell for cell in self._plan.trials if cell.trial not in self._request.done_trials]
         if not todo:
             return
+        check_scenario(
+            self._scenario,
+            max_seconds=self._request.manifest.measure.max_seconds,
+            trials=len(self._plan.trials),
+        )
         self._progress("settle", force=True)
         self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
         self._race_all()
@@ -177,24 +191,20 @@ class _Execution:
         return group
 
     def _race(self, group: list[Contender], *, groups_left: int) -> None:
+        """Measure one loaded group in its share of the time, then meter it."""
+        waited = self._gate.wait(self._stop)
+        for contender in group:
+            contender.log.waits.append(waited)
         left = self._request.manifest.measure.max_seconds - self._measured_seconds()
-        left = max(MIN_RACE_SECONDS, left / groups_left)
-        meter = open_meter()
+        least = scenarios.least_seconds(self._scenario, sum(not each.log.finished for each in group))
+        left = max(MIN_RACE_SECONDS + least, left / groups_left)
+        meter = open_meter() if scenarios.is_metered(self._scenario) else Unavailable(scenarios.NOT_METERED)
         metering = 0.0
-        if isinstance(meter, Unavailable):
+        if isinstance(meter, Meter):
+            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE, left - least)
+        else:
             for contender in group:
                 contender.log.power_reason = meter.reason
-        else:
-            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE)
-        cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
-        race = Race(
-            group,
-            precision=self._request.manifest.measure.precision,
-            seconds=left - metering,
-            watch=Watch(cpus=cpus, agent_version=self._request.capabilities.agent_version),
-            placement=read_placement(self._request.capabilities),
-            order=random.Random(self._request.manifest.execution),  # noqa: S311 - an order, not a secret
-        )
         finished_before = self._done
         self._progress("measure", force=True)
 
@@ -205,10 +215,35 @@ class _Execution:
                 self._save(group)
 
         with restored_affinity():
-            race.run(self._stop, between)
+            self._measure(group, left - metering, between)
             if isinstance(meter, Meter):
                 meter_all(group, meter, seconds=metering, stop=self._stop)
         self._done = finished_before
+
+    def _measure(self, group: list[Contender], seconds: float, between: Callable[[Pace], None]) -> None:
+        request = self._request
+        cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
+        watch = Watch(cpus=cpus, agent_version=request.capabilities.agent_version)
+        placement = read_placement(request.capabilities)
+        precision = request.manifest.measure.precision
+        order = random.Random(request.manifest.execution)  # noqa: S311 - an order, not a secret
+        if isinstance(self._scenario, str):
+            race = Race(
+                group, precision=precision, seconds=seconds, watch=watch, placement=placement, order=order
+            )
+            race.run(self._stop, between)
+            return
+        move_runner(placement.spare([contender.cell for contender in group], 0))
+        setting = scenarios.Setting(
+            seconds=seconds,
+            precision=precision,
+            watch=watch,
+            order=order,
+            launch=self._launch,
+            tensor=self._input,
+            memory_bytes=(request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE,
+        )
+        scenarios.run(self._scenario, group, setting, stop=self._stop, between=between)
 
     def _measured_seconds(self) -> float:
         since = time.monotonic() - (self._measuring_since or time.monotonic())
@@ -217,7 +252,9 @@ class _Execution:
     def _save(self, group: Sequence[Contender]) -> None:
         for contender in group:
             self._journal.save_trial(contender.log)
-        self._journal.save_run(RunLog(self._measured_seconds(), self._agenda.finalists))
+        self._journal.save_run(
+            RunLog(self._measured_seconds(), self._agenda.finalists, self._gate.start_celsius)
+        )
         self._last_save = time.monotonic()
 
     # -- accuracy

@@ -69,6 +69,32 @@ class Check(Struct, frozen=True):
     """What is known of memory and threads, for the result's conditions."""
 
 
+class PacedAnswer(Struct, frozen=True):
+    """What a worker measured while inputs arrived by the clock."""
+
+    switch_seconds: float
+    """Of the inference before the first arrival."""
+    latency_seconds: list[float]
+    """From the arrival by schedule, of each input that was answered."""
+    invoke_seconds: list[float]
+    late_seconds: list[float]
+    """From the arrival to waking up, of each input that was waited for."""
+    started_monotonic_seconds: float
+    ended_monotonic_seconds: float
+    cpu_seconds: float
+    run_delay_seconds: float
+
+
+class StreamAnswer(Struct, frozen=True):
+    """What a worker measured as one of several streams."""
+
+    started_monotonic_seconds: list[float]
+    """Of each inference."""
+    latency_seconds: list[float]
+    cpu_seconds: float
+    run_delay_seconds: float
+
+
 class Launch(Struct, frozen=True):
     """What every worker of an execution is started with."""
 
@@ -190,6 +216,38 @@ class Worker:
         if self._process is not None:
             self._process.halt()
 
+    def paced(self, period_seconds: float, arrivals: int, inference_seconds: float) -> PacedAnswer:
+        """Answer `arrivals` inputs that come every `period_seconds`; an inference's seconds set the deadline."""
+        expected = arrivals * max(period_seconds, inference_seconds)
+        answer = self._ask(
+            "paced", self._deadlines.burst(expected), period_ns=round(period_seconds * 1e9), arrivals=arrivals
+        )
+        return PacedAnswer(
+            answer["switch_ns"] / 1e9,
+            _seconds(answer["latency_ns"]),
+            _seconds(answer["invoke_ns"]),
+            _seconds(answer["late_ns"]),
+            answer["started_ns"] / 1e9,
+            answer["ended_ns"] / 1e9,
+            answer["cpu_ns"] / 1e9,
+            answer["run_delay_ns"] / 1e9,
+        )
+
+    def stream(self, start_monotonic_seconds: float, seconds: float) -> StreamAnswer:
+        """Infer for `seconds` from a moment of the monotonic clock on."""
+        answer = self._ask(
+            "stream",
+            self._deadlines.burst(seconds),
+            start_ns=round(start_monotonic_seconds * 1e9),
+            seconds=seconds,
+        )
+        return StreamAnswer(
+            _seconds(answer["started_ns"]),
+            _seconds(answer["latency_ns"]),
+            answer["cpu_ns"] / 1e9,
+            answer["run_delay_ns"] / 1e9,
+        )
+
     def infer(self, tensor: Path, folder: Path, name: str) -> list[str]:
         """Infer one prepared tensor; return the files of its outputs."""
         answer = self._ask("infer", self._deadlines.first, path=str(tensor), folder=str(folder), name=name)
@@ -235,3 +293,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _seconds(nanoseconds: list[int]) -> list[float]:
+    return [each / 1e9 for each in nanoseconds]

@@ -15,7 +15,7 @@ import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
-from edgedyno.agent.worker import computing, confine, numa, optouts, tensors
+from edgedyno.agent.worker import computing, confine, numa, optouts, pacing, tensors
 
 Answer = Dict[str, Any]
 
@@ -68,6 +68,8 @@ class Worker:
             "bind": self.bind,
             "place": self.place,
             "burst": self.burst,
+            "paced": self.paced,
+            "stream": self.stream,
             "infer": self.infer,
             "precision": self.precision,
             "check": self.check,
@@ -169,6 +171,20 @@ class Worker:
         """
         since, cpu = self._waiting_since
         return time.monotonic_ns() - since, time.process_time_ns() - cpu
+
+    def paced(self, period_ns: int, arrivals: int) -> Answer:
+        """Answer inputs that arrive by the clock; see `pacing.answer_arrivals`."""
+        delay, cpu = confine.run_delay_ns(), time.process_time_ns()
+        answer = pacing.answer_arrivals(self._runtime.invoke, period_ns, arrivals)
+        answer.update(cpu_ns=time.process_time_ns() - cpu, run_delay_ns=confine.run_delay_ns() - delay)
+        return answer
+
+    def stream(self, start_ns: int, seconds: float) -> Answer:
+        """Infer from a moment of the monotonic clock on; see `pacing.stream`."""
+        delay, cpu = confine.run_delay_ns(), time.process_time_ns()
+        answer = pacing.stream(self._runtime.invoke, start_ns, start_ns + int(seconds * 1e9))
+        answer.update(cpu_ns=time.process_time_ns() - cpu, run_delay_ns=confine.run_delay_ns() - delay)
+        return answer
 
     def infer(self, path: str, folder: str, name: str) -> Answer:
         """Infer one prepared tensor and write the outputs."""

@@ -15,6 +15,7 @@ from edgedyno.core.errors import ConfigError
 from edgedyno.core.job import JobSpec
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.profile import DatasetProfile, ModelProfile
+from edgedyno.core.scenario import check_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,8 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
 
     Raises ConfigError or UnsupportedError for the first thing that cannot be used.
     """
+    # How many trials there are only a board can tell; what one of them needs is known here.
+    check_scenario(spec.sweep.scenario, max_seconds=spec.measure.max_seconds, trials=1)
     model = find_profile(spec.model, ModelProfile, base=base)
     profile: ModelProfile = model.profile
     dataset = None if spec.dataset is None else find_profile(spec.dataset, DatasetProfile, base=base)
