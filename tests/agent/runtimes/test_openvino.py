@@ -138,7 +138,7 @@ def test_kernels_are_told_by_their_arithmetic() -> None:
     ]
     word, detail = describe(kernels)
     assert word == "int8"
-    assert detail.startswith("60 % of kernel time integer (int8); 20 % converting")
+    assert detail.startswith("60 % of kernel time int8; 20 % converting")
     assert describe([("Relu", "undef", 0.0)])[0] == "unknown"
     assert describe([("Add", "jit_f32", 1.0), ("Add", "jit_f16", 1.0)])[0] == "mixed"
 

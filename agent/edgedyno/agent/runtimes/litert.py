@@ -16,7 +16,8 @@ _FAILURES = (
     ("unresolved custom op", "model.operator"),
     ("encountered unresolved", "model.operator"),
     ("didn't find op for builtin opcode", "model.operator"),
-    ("failed to get registration", "model.operator"),
+    ("registration failed", "model.operator"),
+    ("failed to prepare", "model.operator"),
     ("bad_alloc", "worker.memory"),
 )
 
@@ -49,9 +50,7 @@ class LiteRt:
         wrong = tiny.complain(found)
         if wrong is not None:
             return Probe(available=False, version=version, reason=wrong)
-        return Probe(
-            available=True, version=version, formats=("tflite",), details={"numpy": np.__version__}
-        )
+        return Probe(available=True, version=version, formats=("tflite",), details={"numpy": np.__version__})
 
     def load(self, options: LoadOptions) -> None:
         """Make an interpreter with `options.threads` threads; a free batch becomes the asked one."""
@@ -78,9 +77,7 @@ class LiteRt:
         for detail in self._interpreter.get_input_details():
             scale, zero_point = _quantization(detail)
             shape = tuple(int(size) for size in detail["shape"])
-            specs.append(
-                TensorSpec(detail["name"], np.dtype(detail["dtype"]).name, shape, scale, zero_point)
-            )
+            specs.append(TensorSpec(detail["name"], np.dtype(detail["dtype"]).name, shape, scale, zero_point))
         return specs
 
     def bind(self, arrays: List[Any]) -> Callable[[], List[Any]]:

@@ -9,7 +9,13 @@ from edgedyno.agent.runtimes.shares import summarise
 
 # Operators that multiply and add, nearly all of a network's work: where their activations are among the operands.
 # Weights are operand 1 of each.
-_WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "BATCH_MATMUL": 0, "TRANSPOSE_CONV": 2}
+_WEIGHTED = {
+    "CONV_2D": 0,
+    "DEPTHWISE_CONV_2D": 0,
+    "FULLY_CONNECTED": 0,
+    "BATCH_MATMUL": 0,
+    "TRANSPOSE_CONV": 2,
+}
 _ARITHMETIC = {"int8": "int8", "uint8": "int8", "int16": "int16", "float16": "fp16", "float32": "fp32"}
 _SHOWN = 4
 

@@ -164,7 +164,7 @@ def _tensors(arrays: List[Any]) -> List[Any]:
 
 
 def _name(port: Any, index: int) -> str:
-    return min(port.get_names(), default="input %d" % index)  # type: ignore[no-any-return]
+    return str(min(port.get_names(), default="input %d" % index))
 
 
 def _shape(port: Any) -> Tuple[Optional[int], ...]:

@@ -1,6 +1,6 @@
 """What really ran, from OpenVINO's own counters: `brgconv_avx2_1x1_f32` is a kernel and its arithmetic."""
 
-from typing import Iterable, Tuple
+from typing import Dict, Iterable, Tuple
 
 from edgedyno.agent.runtimes.shares import summarise
 
@@ -11,7 +11,7 @@ _ARITHMETIC = {"i8": "int8", "u8": "int8", "f16": "fp16", "bf16": "bf16", "f32":
 
 def describe(kernels: Iterable[Tuple[str, str, float]]) -> Tuple[str, str]:
     """Put (node type, kernel, seconds) into a word and its detail; what did not run has no time."""
-    seconds = {}
+    seconds: Dict[str, float] = {}
     for node_type, kernel, took in kernels:
         name = _arithmetic(node_type, kernel)
         seconds[name] = seconds.get(name, 0.0) + took

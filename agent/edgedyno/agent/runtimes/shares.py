@@ -4,7 +4,6 @@ from typing import Dict, List, Tuple
 
 _MOSTLY = 0.5
 _HARDLY = 0.02
-_WORDS = {"fp32": "float", "fp16": "half", "bf16": "bfloat", "int8": "integer", "int16": "16 bit integer"}
 
 
 def name_main(amounts: Dict[str, float]) -> str:
@@ -25,13 +24,9 @@ def tell_shares(amounts: Dict[str, float], measure: str) -> str:
         if not total or amount / total <= _HARDLY:
             continue
         of = "" if parts else " of " + measure
-        what = "converting (quantize, convert, reorder)" if name == "converting" else _describe(name)
+        what = "converting (quantize, convert, reorder)" if name == "converting" else name
         parts.append("%.0f %%%s %s" % (100 * amount / total, of, what))
     return "; ".join(parts)
-
-
-def _describe(name: str) -> str:
-    return "%s (%s)" % (_WORDS[name], name) if name in _WORDS else name
 
 
 def summarise(amounts: Dict[str, float], measure: str) -> Tuple[str, str]:
