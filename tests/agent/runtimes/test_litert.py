@@ -29,8 +29,9 @@ YOLOX = "models/yolox_nano/yolox_nano_416_{}.tflite"
 MOBILENET = "models/mobilenet_v2_1.0_224_quant.tflite"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker() -> Iterator[WorkerProcess]:
+    """One worker, loaded again and again: starting one costs a second."""
     with foreign.started("litert") as process:
         yield process
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 FASTESTDET = SAMPLES / "models/fastestdet/FastestDet_352_fp32.onnx"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker() -> Iterator[WorkerProcess]:
+    """One worker, loaded again and again: starting one costs a second."""
     with foreign.started("openvino") as process:
         yield process
 
