@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import describe_setting, runtime_name, varying_settings
 from edgedyno.controller.lab.verdict.model import Comparison, RatioInterval
+from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ratios import (
     LEVEL,
     SampleBook,
@@ -66,7 +67,7 @@ def _by_runtime(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
 def _pairs(group: list[Result]) -> list[_Pair]:
     """Pair the fastest of each precision, then those that share every setting."""
     best: dict[str, Result] = {}
-    for result in sorted(group, key=_median):
+    for result in sorted(group, key=seconds_of):
         best.setdefault(result.precision, result)
     pairs = [_Pair("best", best[a], best[b]) for a, b in combinations(ORDER, 2) if a in best and b in best]
     known = {(pair.trial.trial, pair.other.trial) for pair in pairs}
@@ -84,10 +85,6 @@ def _pairs(group: list[Result]) -> list[_Pair]:
 
 def _setting(result: Result) -> tuple[int, str, int]:
     return (result.threads, result.cores, result.batch)
-
-
-def _median(result: Result) -> float:
-    return result.latency_seconds.p50 if result.latency_seconds else float("inf")
 
 
 def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying: set[str]) -> Comparison:

@@ -53,6 +53,11 @@ def format_percent(share: float) -> str:
     return f"{_plain(percent, 1)} %" if abs(percent) < 10 else f"{percent:.0f} %"  # noqa: PLR2004 (ten percent)
 
 
+def format_times(factor: float) -> str:
+    """Write `2.3 times`, two digits."""
+    return f"{float(f'{factor:.2g}'):g} times"
+
+
 def format_level(level: float) -> str:
     """Write a confidence level, such as 95 %."""
     return f"{level * 100:g} %"
@@ -100,5 +105,6 @@ __all__ = [
     "format_ratio",
     "format_seconds",
     "format_span",
+    "format_times",
     "format_watts",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
+from edgedyno.controller.lab.verdict.objectives import figure_of, objective_of
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.result import Result, Samples
 from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
@@ -50,6 +51,13 @@ class SampleBook:
             return None
         return samples
 
+    def spent_seconds(self, result: Result) -> float:
+        """Return how long the trial's bursts took in all, those included that do not count."""
+        samples = self.samples(result)
+        if samples is None:
+            return _spent(result)
+        return sum(sum(burst.latency_seconds) for burst in samples.bursts)
+
     def steady(self, result: Result) -> dict[int, list[float]]:
         """Return the seconds of each block's valid bursts, without those right after the switch."""
         key = f"{result.execution}/{result.trial}"
@@ -70,8 +78,9 @@ def _steady_blocks(samples: Samples) -> dict[int, list[float]]:
 
 def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: float) -> RatioInterval | None:
     """Return latency of `trial` over that of `other`: by shared blocks, or of medians where those are few."""
-    ours, theirs = book.steady(trial), book.steady(other)
-    shared = sorted(ours.keys() & theirs.keys()) if trial.execution == other.execution else []
+    together = trial.execution == other.execution and objective_of(trial).paired
+    ours, theirs = (book.steady(trial), book.steady(other)) if together else ({}, {})
+    shared = sorted(ours.keys() & theirs.keys())
     if len(shared) < MIN_BLOCKS:
         return _unpaired(trial, other)
     ratio = paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], level=level)
@@ -92,15 +101,15 @@ def _spent(result: Result) -> float:
 
 
 def _unpaired(trial: Result, other: Result) -> RatioInterval | None:
-    a, b = trial.latency_seconds, other.latency_seconds
-    if a is None or b is None or a.p50_low is None or a.p50_high is None:
+    a, b = figure_of(trial), figure_of(other)
+    if a is None or b is None or a.low is None or a.high is None:
         return None
-    if b.p50_low is None or b.p50_high is None or b.p50_low <= 0:
+    if b.low is None or b.high is None or b.low <= 0:
         return None
     return RatioInterval(
-        value=a.p50 / b.p50,
-        low=a.p50_low / b.p50_high,
-        high=a.p50_high / b.p50_low,
+        value=a.value / b.value,
+        low=a.low / b.high,
+        high=a.high / b.low,
         level=LEVEL,
         paired=False,
         blocks=0,
