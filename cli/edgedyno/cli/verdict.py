@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.lab.verdict import Verdict
 
+LEAST_WIDTH, PLAIN_WIDTH, MOST_WIDTH = 60, 80, 140
 STYLES = {"recommended": "bold green", "none meets": "bold red", "cannot tell": "bold yellow"}
 
 
@@ -42,11 +43,16 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     from edgedyno.controller.lab.verdict import verdict_lines
 
     for verdict in verdicts:
-        headline, *rest = verdict_lines(verdict)
+        headline, *rest = verdict_lines(verdict, width=text_width())
         stdout().print()
         stdout().print(headline, style=STYLES.get(verdict.answer, "bold"), markup=False, soft_wrap=True)
         for line in rest:
             stdout().print(line, markup=False, soft_wrap=True)
+
+
+def text_width() -> int:
+    """Return the terminal's width within reason; 80 columns where the output goes elsewhere."""
+    return min(max(stdout().width, LEAST_WIDTH), MOST_WIDTH) if stdout().is_terminal else PLAIN_WIDTH
 
 
 def write_report(job: str, *, out: Path | None, url: str) -> None:

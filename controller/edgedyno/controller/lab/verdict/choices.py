@@ -114,8 +114,7 @@ def _acceptable_reasons(
     if result in ranking.as_fast:
         return ["as fast as the recommended one, as far as shown"]
     words = compare_in_words("it", "the recommended one", ratio, margin).removeprefix("it is ")
-    early = ["left the race early, beaten beyond doubt"] if result.eliminated else []
-    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}", *early]
+    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}"]
 
 
 def _undecided_reasons(candidate: Candidate) -> list[str]:

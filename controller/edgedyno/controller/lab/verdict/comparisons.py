@@ -116,13 +116,13 @@ def compare_in_words(trial: str, other: str, ratio: RatioInterval | None, margin
         inverse = (1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
         return f"{trial} is {_times(*inverse, 'faster than', other)}{_how(ratio)}"
     span = f"{quantities.format_level(LEVEL)} interval {ratio.low:.3f} to {ratio.high:.3f}"
-    latency = f"latency ratio {ratio.value:.3f} ({span})"
+    found = f"ratio {ratio.value:.3f} ({span})"
     share = quantities.format_percent(margin)
     if conclusion == "no difference shown":
-        return f"no difference of {share} or more between {trial} and {other}: {latency}"
+        return f"no difference of {share} or more between {trial} and {other}: {found}"
     more = seconds_to_settle(ratio, margin)
     settle = f"; about {quantities.format_count(more)} s more would settle it" if more else ""
-    return f"cannot tell yet whether {trial} and {other} differ by {share}: {latency}{_how(ratio)}{settle}"
+    return f"cannot tell yet whether {trial} and {other} differ by {share}: {found}{_how(ratio)}{settle}"
 
 
 def _times(value: float, low: float, high: float, word: str, other: str) -> str:

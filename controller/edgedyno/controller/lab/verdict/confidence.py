@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def describe_confidence(choices: list[Choice], results: list[Result], *, level: float, margin: float) -> str:
     """Say how sure the answer is, what would settle what is open, and what could not be checked."""
     measured = [choice for choice in choices if choice.latency_seconds is not None and choice.state != "void"]
+    if not measured and any(choice.state == "void" for choice in choices):
+        return (
+            "No number here can be relied on: every trial that ran is void. Measure again on a quiet board."
+        )
     share = quantities.format_percent(margin)
     together = f"All intervals of ratios hold together at {quantities.format_level(level)}"
     parts = [together, f"differences below {share} count as none"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.comparisons import compare_in_words
 from edgedyno.controller.lab.verdict.objectives import best_of
 from edgedyno.controller.lab.verdict.ratios import conclude
@@ -105,6 +106,8 @@ def _nothing(choices: list[Choice]) -> str:
     parts = [f"{counts[name]} {word}" for name, word in TRIALS_OUT.items() if name in counts]
     undecided = counts["undecided"]
     parts += [f"{undecided} without a latency"] if undecided else []
-    reasons = Counter("; ".join(choice.reasons) for choice in choices)
-    most = reasons.most_common(1)[0][0] if reasons else "no reason was given"
+    reasons = ["; ".join(choice.reasons) for choice in choices]
+    shapes = Counter(map(quantities.shape_of, reasons))
+    shape = shapes.most_common(1)[0][0]
+    most = quantities.merge_numbers([reason for reason in reasons if quantities.shape_of(reason) == shape])
     return f"Cannot tell: no trial gave a result that counts ({', '.join(parts)}). Most often: {most}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import quantities
@@ -10,8 +9,6 @@ from edgedyno.controller.lab.verdict.labels import runtime_name
 from edgedyno.controller.lab.verdict.states import void_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from edgedyno.controller.lab.verdict.model import Choice, Comparison
     from edgedyno.core.job import Require
     from edgedyno.core.result import Result
@@ -75,7 +72,7 @@ def validity_notes(results: list[Result]) -> list[str]:
     void = [result for result in results if result.status == "ok" and not result.validity.valid]
     notes = []
     if void:
-        reasons = _kinds(void_reason(result) for result in void)
+        reasons = quantities.merge_alike(void_reason(result) for result in void)
         notes.append(
             f"{count_of(len(void), 'trial is', 'trials are')} void and not ranked: {_join(reasons)}."
         )
@@ -126,11 +123,6 @@ def soak_notes(results: list[Result], labels: dict[str, str], *, margin: float) 
 def _pair(seconds: float, other_seconds: float) -> str:
     write = quantities.format_seconds
     return f"{write(seconds)} against {write(other_seconds)}"
-
-
-def _kinds(texts: Iterable[str]) -> list[str]:
-    """Keep one text of those that differ in nothing but their numbers."""
-    return list({re.sub(r"[\d.,]+", "#", text): text for text in texts}.values())
 
 
 def _settings(group: list[Comparison], conclusion: str, *, runtime: bool) -> list[str]:

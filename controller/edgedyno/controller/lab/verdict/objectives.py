@@ -183,7 +183,7 @@ def _with_interval(figure: Figure, write: Callable[[float], str]) -> str:
 _OBJECTIVES = {
     "single-stream": Objective("the fastest", _latency, _write_latency, paired=True),
     "fixed-rate": Objective(
-        "the fastest of those that miss the fewest deadlines", _latency, _write_deadlines, paired=True
+        "the best by missed deadlines and then by latency", _latency, _write_deadlines, paired=True
     ),
     "throughput": Objective("the highest throughput", _throughput, _write_throughput, paired=False),
     "soak": Objective("the fastest in the long run", _sustained, _write_soak, paired=False),

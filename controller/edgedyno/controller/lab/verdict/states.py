@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.objectives import figure_of
 from edgedyno.controller.lab.verdict.ratios import HOPELESS_FACTOR
+from edgedyno.core.result import NOT_TRIED
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import RatioInterval, State
     from edgedyno.controller.lab.verdict.ratios import SampleBook
     from edgedyno.core.result import Result
-
-NOT_TRIED = "search.not_tried"
 
 
 class Standing(NamedTuple):

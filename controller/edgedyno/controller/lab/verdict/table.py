@@ -58,13 +58,16 @@ def state_words(choice: Choice) -> str:
     return f"{choice.state}: {choice.state_text}" if choice.state_text else choice.state
 
 
+def _beside_status(choice: Choice) -> str:
+    """Write the state without what the status says already."""
+    return choice.state_text if choice.state_text and choice.state == choice.status else state_words(choice)
+
+
 def _rows(choices: list[Choice], width: int) -> list[str]:
     cells = _cells(choices)
     lines = _aligned(cells)
     if max(map(len, lines)) > width:
-        lines = _aligned([(row[0], *row[2:]) for row in cells])
-        labels = [row[1] for row in cells]
-        return [lines[0], *_stacked(choices, labels[1:], lines[1:], width)]
+        return _stacked(choices, _aligned([row[2:] for row in cells]), width)
     used = max(map(len, lines)) + 2
     if width - used >= LEAST_STATE_WIDTH:
         return _beside(choices, lines, used, width)
@@ -140,29 +143,36 @@ def _beside(choices: list[Choice], lines: list[str], used: int, width: int) -> l
     """Put the state into a last column."""
     table = [f"{lines[0]:{used}}state"]
     for choice, line in zip(choices, lines[1:], strict=True):
-        first, *rest = wrap(state_words(choice), width - used, "")
+        first, *rest = wrap(_beside_status(choice), width - used, "")
         table += [f"{line:{used}}{first}", *(" " * used + more for more in rest)]
     return table
 
 
 def _beneath(choices: list[Choice], lines: list[str], width: int) -> list[str]:
-    """Put the state beneath its row, or once beneath all neighbours that share it."""
+    """Put the state beneath its row, or once beneath all neighbours that share it but for the numbers."""
     table: list[str] = []
     pairs = zip(choices, lines, strict=True)
-    for words, group in groupby(pairs, key=lambda pair: state_words(pair[0])):
+    for _, group in groupby(pairs, key=lambda pair: _shared(pair[0])):
         members = list(group)
         table += [line for _, line in members]
-        if words != "settled":
-            of_all = f"these {len(members)} are " if len(members) > 1 else ""
+        if members[0][0].state != "settled":
+            of_all = f"these {len(members)}: " if len(members) > 1 else ""
+            words = quantities.merge_numbers([state_words(choice) for choice, _ in members])
             table += wrap(of_all + words, width, INDENT * 4, INDENT * 5)
     return table
 
 
-def _stacked(choices: list[Choice], labels: list[str], lines: list[str], width: int) -> list[str]:
+def _shared(choice: Choice) -> str:
+    """Return what neighbours must have in common: what would settle a trial is its own."""
+    return choice.trial if choice.state == "not settled" else quantities.shape_of(state_words(choice))
+
+
+def _stacked(choices: list[Choice], lines: list[str], width: int) -> list[str]:
     """Put long labels on lines of their own, then the figures, then the state."""
-    table: list[str] = []
-    for choice, label, line in zip(choices, labels, lines, strict=True):
-        table += [*wrap(label, width, INDENT, INDENT * 2), line]
+    table = [INDENT * 2 + lines[0]]
+    for choice, line in zip(choices, lines[1:], strict=True):
+        label = f"{choice.rank or '':<2}{choice.label}"
+        table += [*wrap(label, width, INDENT, INDENT * 3), INDENT * 2 + line]
         if choice.state != "settled":
             table += wrap(state_words(choice), width, INDENT * 4, INDENT * 5)
     return table

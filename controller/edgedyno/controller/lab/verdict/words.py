@@ -49,7 +49,7 @@ def _comparisons(comparisons: list[Comparison], width: int) -> list[str]:
     under: dict[str, list[str]] = {}
     for item in comparisons:
         under.setdefault(settings_in_words(item, runtime=several), []).extend(_item(item.text, width))
-    return [line for setting, lines in under.items() for line in (f"  {setting}", *lines)]
+    return [line for setting, lines in under.items() for line in (*wrap(setting, width, INDENT), *lines)]
 
 
 def _item(text: str, width: int) -> list[str]:
