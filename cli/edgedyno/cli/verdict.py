@@ -23,7 +23,7 @@ STYLES = {"recommended": "bold green", "none meets": "bold red", "cannot tell": 
 
 def show_verdict(job: str, *, url: str, as_json: bool) -> int:
     """Print the verdicts of a job or folder; return 1 where a requirement is not met."""
-    verdicts = _from_folder(Path(job)) if Path(job).is_dir() else _from_controller(job, url)
+    verdicts = verdicts_of_folder(Path(job)) if Path(job).is_dir() else verdicts_of_job(job, url)
     if as_json:
         print_json({"verdicts": verdicts})
     else:
@@ -71,7 +71,8 @@ def decode_verdicts(data: object) -> list[Verdict]:
     return msgspec.convert(data, list[Verdict])
 
 
-def _from_folder(folder: Path) -> list[Verdict]:
+def verdicts_of_folder(folder: Path) -> list[Verdict]:
+    """Read `verdict.json` from a results folder; raise ConfigError where it is missing or damaged."""
     path = folder / "verdict.json"
     try:
         return decode_verdicts(msgspec.json.decode(path.read_bytes()))
@@ -79,6 +80,7 @@ def _from_folder(folder: Path) -> list[Verdict]:
         raise ConfigError(f"{path}: no verdict here ({error})", code="results.missing") from error
 
 
-def _from_controller(job: str, url: str) -> list[Verdict]:
+def verdicts_of_job(job: str, url: str) -> list[Verdict]:
+    """Return the verdicts of a job of the controller."""
     with Controller(url) as controller:
         return decode_verdicts(controller.call("GET", f"/jobs/{job}/verdict")["verdicts"])
