@@ -217,6 +217,12 @@ class Burst(Struct, frozen=True):
     """CPU time of all of the worker's threads during the burst."""
     run_delay_seconds: float | None = None
     """How long its threads waited for a CPU though they could run (schedstat)."""
+    arrivals: int | None = None
+    """Inputs that came by the clock, answered or dropped; None where none do. Latencies count from the arrival."""
+    window_seconds: float | None = None
+    """The time in which all streams of a trial ran; None where there is one stream."""
+    window_inferences: float | None = None
+    """Inferences of all streams in that time; one that lies in it by half counts as half."""
 
 
 class Samples(Struct, frozen=True):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 from edgedyno.controller.lab.verdict import Verdict, judge, verdict_lines
 from edgedyno.controller.lab.verdict.objectives import keep_deadlines_best, wilson
 from edgedyno.core.job import JobSpec, Require
-from edgedyno.core.result import Bounded, Deadlines, Soak
+from edgedyno.core.result import Bounded, Burst, Deadlines, Samples, Soak
 from tests.controller.synthetic import SWEEP, Lab, Trial
 
 
@@ -97,6 +99,29 @@ def test_a_single_stream_is_not_sold_as_several() -> None:
     (judgement,) = choice.judgements
     assert judgement.outcome == "violated"
     assert "(one inference at a time: 1 / mean latency)" in judgement.text
+
+
+def test_streams_that_ran_in_turn_are_compared_window_by_window() -> None:
+    lab = Lab()
+    results = lab.results(streams(SWEEP[1], 100.0, half=0.1), streams(SWEEP[3], 90.0, half=0.1))
+    drift = np.exp(np.random.default_rng(1).normal(0, 0.1, 40))
+    for result, rate in zip(results, (100.0, 90.0), strict=True):
+        bursts = [
+            Burst(at, at, [0.04] * 8, window_seconds=2.0, window_inferences=float(2.0 * rate * slow))
+            for at, slow in enumerate(drift)
+        ]
+        lab.artifacts[result.samples_sha256 or ""] = msgspec.json.encode(Samples(result.trial, [], bursts))
+    (verdict,) = judge(results, spec=JobSpec(name="synthetic", model="synthetic_net"), read=lab.read)
+    ratio = verdict.choices[1].ratio
+    assert ratio is not None
+    assert ratio.paired
+    assert ratio.low <= 100 / 90 <= ratio.high * 1.0001
+    assert ratio.seconds == pytest.approx(2 * 40 * 2.0)
+
+
+def test_noise_turns_no_order_round() -> None:
+    verdict = verdict_of(soaked(SWEEP[1], 0.01350, 0.01370), soaked(SWEEP[3], 0.01355, 0.01365))
+    assert not any("turns the order round" in note for note in verdict.notes)
 
 
 def test_a_soak_is_ranked_by_its_end_and_names_who_changes_places() -> None:

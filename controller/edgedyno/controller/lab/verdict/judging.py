@@ -81,7 +81,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
             *notes.accuracy_notes(recommended, spec.require),
             *notes.effective_precision_notes(results),
             *notes.flip_notes(comparisons),
-            *notes.soak_notes(results, labels, margin=margin),
+            *notes.soak_notes(results, labels),
             *notes.stage_notes(choices),
             *notes.validity_notes(results),
             *[f"Samples of a trial cannot be read: {reason}." for reason in book.unreadable.values()],

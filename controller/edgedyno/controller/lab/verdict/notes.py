@@ -11,7 +11,7 @@ from edgedyno.controller.lab.verdict.states import void_reason
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice, Comparison
     from edgedyno.core.job import Require
-    from edgedyno.core.result import Result
+    from edgedyno.core.result import Result, Soak
 
 
 # What would be written as 0 pt.
@@ -104,7 +104,7 @@ def stage_notes(choices: list[Choice]) -> list[str]:
     return [note]
 
 
-def soak_notes(results: list[Result], labels: dict[str, str], *, margin: float) -> list[str]:
+def soak_notes(results: list[Result], labels: dict[str, str]) -> list[str]:
     """Name the trials that change places between the first and the last minutes of a soak."""
     soaked = [
         (labels[result.trial], result.soak)
@@ -116,8 +116,14 @@ def soak_notes(results: list[Result], labels: dict[str, str], *, margin: float) 
         f"), {other} at the last ({_pair(theirs.last_p50, ours.last_p50)}). The ranking goes by the last."
         for label, ours in soaked
         for other, theirs in soaked
-        if theirs.first_p50 > ours.first_p50 * (1 + margin) and ours.last_p50 > theirs.last_p50 * (1 + margin)
+        if ours.first_p50 < theirs.first_p50 and ours.last_p50 > theirs.last_p50 and _apart(ours, theirs)
     ]
+
+
+def _apart(slower: Soak, other: Soak) -> bool:
+    """Tell whether the intervals of two slowdowns lie apart: what noise alone could turn is no flip."""
+    low, high = slower.slowdown.low, other.slowdown.high
+    return low is not None and high is not None and low > high
 
 
 def _pair(seconds: float, other_seconds: float) -> str:

@@ -185,6 +185,6 @@ _OBJECTIVES = {
     "fixed-rate": Objective(
         "the best by missed deadlines and then by latency", _latency, _write_deadlines, paired=True
     ),
-    "throughput": Objective("the highest throughput", _throughput, _write_throughput, paired=False),
+    "throughput": Objective("the highest throughput", _throughput, _write_throughput, paired=True),
     "soak": Objective("the fastest in the long run", _sustained, _write_soak, paired=False),
 }
