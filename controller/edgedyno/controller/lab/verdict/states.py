@@ -64,17 +64,23 @@ def _not_settled(result: Result, ratio: RatioInterval | None, margin: float, boo
         reason = result.latency_seconds_reason or "too few samples for an interval"
         return Standing("not settled", reason)
     asked = f"instead of ±{quantities.format_percent(margin)}"
-    what = f"±{quantities.format_percent(width)} {asked}"
+    what = f"{_half(width, margin)} {asked}"
     if width <= margin:
         width = (ratio.high - ratio.low) / 2 / ratio.value if ratio and ratio.paired else width
         if width <= margin:
             return Standing("not settled", "not told apart from the best in the time given")
-        what = f"its ratio to the best is known to ±{quantities.format_percent(width)} {asked}"
+        what = f"its ratio to the best is known to {_half(width, margin)} {asked}"
     factor = (width / margin) ** 2 if margin > 0 else float("inf")
     if factor > HOPELESS_FACTOR:
         return Standing("not settled", f"{what}; no reasonable time would do")
     more = max(book.spent_seconds(result) * (factor - 1), 1.0)
     return Standing("not settled", f"{what}; about {quantities.format_count(more)} s more needed", more)
+
+
+def _half(width: float, margin: float) -> str:
+    """Write a half-width, with a digit more where it would read like the one that was asked for."""
+    words = quantities.format_percent(width)
+    return f"±{width * 100:.3g} %" if words == quantities.format_percent(margin) else f"±{words}"
 
 
 def _half_width(result: Result) -> float | None:

@@ -31,14 +31,20 @@ def choice_table(choices: list[Choice], *, width: int) -> list[str]:
 
 def not_tried_lines(choices: list[Choice], width: int) -> list[str]:
     """Say in one item how many cells a search left out, and why."""
+    text = not_tried_text(choices)
+    return wrap(text, width, INDENT, INDENT * 2) if text else []
+
+
+def not_tried_text(choices: list[Choice]) -> str:
+    """Say how many cells a search left out, and why; nothing where it left none out."""
     reasons = Counter(choice.state_text for choice in choices if choice.state == "not tried")
     if not reasons:
-        return []
+        return ""
     count = reasons.total()
     (most, times), *others = reasons.most_common()
     share = f" ({times} of them; {len(others)} other reasons)" if others else ""
     cells = "cell was" if count == 1 else "cells were"
-    return wrap(f"{count} {cells} not tried: {most}{share}", width, INDENT, INDENT * 2)
+    return f"{count} {cells} not tried: {most}{share}"
 
 
 def wrap(text: str, width: int, indent: str, hanging: str | None = None) -> list[str]:
