@@ -104,7 +104,7 @@ def test_a_disturbed_sweep_says_why_in_the_table(width: int) -> None:
         replace(trial, void=f"other processes took {90 + at} % of one CPU") for at, trial in enumerate(SWEEP)
     ]
     lines = verdict_lines(verdict_of(*trials), width=width)
-    table = lines[lines.index("Choices") : lines.index("Notes")]
+    table = lines[lines.index("Choices") :]
     assert max(map(len, lines)) <= width
     if width == 80:
         assert "        these 6: void: other processes took 90 to 95 % of one CPU" in table

@@ -18,7 +18,8 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
     measured = [choice for choice in choices if choice.latency_seconds is not None and choice.state != "void"]
     if not measured and any(choice.state == "void" for choice in choices):
         return (
-            "No number here can be relied on: every trial that ran is void. Measure again on a quiet board."
+            "No number here can be relied on: every trial that ran is void. `edgedyno agent doctor` says what "
+            "disturbs this board; measure again when it is quiet."
         )
     share = quantities.format_percent(margin)
     together = f"All intervals of ratios hold together at {quantities.format_level(level)}"

@@ -71,7 +71,8 @@ def validity_notes(results: list[Result]) -> list[str]:
     """Count what is void, and medians that stayed wider than asked for."""
     void = [result for result in results if result.status == "ok" and not result.validity.valid]
     notes = []
-    if void:
+    # Where all of them are void the answer itself says so.
+    if void and any(result.status == "ok" and result.validity.valid for result in results):
         reasons = quantities.merge_alike(void_reason(result) for result in void)
         notes.append(
             f"{count_of(len(void), 'trial is', 'trials are')} void and not ranked: {_join(reasons)}."

@@ -146,10 +146,14 @@ def _aligned(rows: list[_Row]) -> list[str]:
 
 
 def _beside(choices: list[Choice], lines: list[str], used: int, width: int) -> list[str]:
-    """Put the state into a last column."""
+    """Put the state into a last column; a long reason stands there once for neighbours that share it."""
     table = [f"{lines[0]:{used}}state"]
+    above = ""
     for choice, line in zip(choices, lines[1:], strict=True):
-        first, *rest = wrap(_beside_status(choice), width - used, "")
+        words = _beside_status(choice)
+        shown = "as above" if words == above and len(words) > width - used else words
+        above = words
+        first, *rest = wrap(shown, width - used, "")
         table += [f"{line:{used}}{first}", *(" " * used + more for more in rest)]
     return table
 
