@@ -305,6 +305,7 @@ def test_a_scenario_has_a_table_of_its_own(scenario: str, fields: dict[str, Any]
     html = page_of(replace(SWEEP[0], more={"scenario": scenario, **fields}))
     Page(html)
     assert f"Scenario: {scenario}" in html
+    assert f"<dt>{scenario.capitalize()}</dt>" in html
     for word in words:
         assert word in html
 

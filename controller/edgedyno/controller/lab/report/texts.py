@@ -58,6 +58,7 @@ class Texts:
     quiet_rounds: str = "Quiet rounds"
     void_rounds: str = "Void rounds"
     scenario_title: str = "Scenario"
+    times_first: str = "times the first minute"
     deadline_columns: tuple[str, ...] = (
         "Period",
         "Arrivals",

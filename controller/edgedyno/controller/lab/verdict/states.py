@@ -68,7 +68,7 @@ def _not_settled(result: Result, ratio: RatioInterval | None, margin: float, boo
     if width <= margin:
         width = (ratio.high - ratio.low) / 2 / ratio.value if ratio and ratio.paired else width
         if width <= margin:
-            return Standing("not settled", "not told apart from the best in the time given")
+            return Standing("not settled", "time was up first")
         what = f"its ratio to the best is known to {_half(width, margin)} {asked}"
     factor = (width / margin) ** 2 if margin > 0 else float("inf")
     if factor > HOPELESS_FACTOR:
