@@ -260,6 +260,13 @@ def test_stages_are_shown_for_each_variant_at_its_fastest_and_their_sum_is_label
     ) == len(SWEEP)
 
 
+def test_stages_are_not_added_up_where_inputs_come_by_the_clock() -> None:
+    html = page_of(replace(SWEEP[0], more={**STAGES, "scenario": "fixed-rate 30 fps"}))
+    assert html.count('class="stages"') == 1
+    assert "not added up in this scenario" in html
+    assert ">end to end" not in html
+
+
 def test_stages_that_were_not_timed_say_why() -> None:
     html = page_of(Trial("fp32", 1, 0.02, more={"stages_reason": "not timed: the job has no images"}))
     assert "was not timed (1 / 1): not timed: the job has no images." in html

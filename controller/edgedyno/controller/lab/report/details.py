@@ -29,6 +29,7 @@ class Stages:
     parts: list[tuple[str, str, float]]
     """Kind (pre, invoke, post), its median in words, and its percentage of the longest way on the page."""
     end_to_end: str
+    """Empty where the scenario's latencies do not add up to a way."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,31 @@ class Table:
 
 def describe_stages(choices: Sequence[Choice]) -> list[Stages]:
     """Return a row for each variant and runtime that was timed from image to boxes, void trials left out."""
-    best: dict[tuple[str | None, ...], tuple[float, Choice]] = {}
+    best: dict[tuple[str | None, ...], tuple[Choice, list[tuple[str, float]]]] = {}
     for choice in choices:
-        seconds = choice.end_to_end_seconds
         key = (choice.precision, choice.format, choice.runtime, choice.runtime_version)
-        if seconds is not None and choice.state != "void" and (key not in best or seconds < best[key][0]):
-            best[key] = (seconds, choice)
-    longest = max((seconds for seconds, _ in best.values()), default=0.0)
-    return [_stages(choice, seconds, longest) for seconds, choice in best.values()]
+        medians = _medians(choice)
+        if medians and choice.state != "void" and (key not in best or _whole(medians) < _whole(best[key][1])):
+            best[key] = (choice, medians)
+    longest = max((_whole(medians) for _, medians in best.values()), default=0.0)
+    return [_stages(choice, medians, longest) for choice, medians in best.values()]
 
 
-def _stages(choice: Choice, seconds: float, longest: float) -> Stages:
+def _medians(choice: Choice) -> list[tuple[str, float]]:
     before, after, latency = choice.preprocess_seconds, choice.postprocess_seconds, choice.latency_seconds
-    medians = [
-        ("pre", before.p50 if before else 0.0),
-        ("invoke", latency.p50 if latency else 0.0),
-        ("post", after.p50 if after else 0.0),
-    ]
+    if before is None or after is None or latency is None:
+        return []
+    return [("pre", before.p50), ("invoke", latency.p50), ("post", after.p50)]
+
+
+def _whole(medians: list[tuple[str, float]]) -> float:
+    return sum(seconds for _, seconds in medians)
+
+
+def _stages(choice: Choice, medians: list[tuple[str, float]], longest: float) -> Stages:
     parts = [(kind, quantities.format_seconds(value), 100 * value / longest) for kind, value in medians]
-    return Stages(choice, parts, quantities.format_seconds(seconds))
+    whole = choice.end_to_end_seconds
+    return Stages(choice, parts, "" if whole is None else quantities.format_seconds(whole))
 
 
 def describe_starts(choices: Sequence[Choice], results: Mapping[str, Result], texts: Texts) -> Table:

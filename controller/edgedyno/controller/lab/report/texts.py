@@ -50,6 +50,7 @@ class Texts:
     invoke: str = "inference"
     post: str = "decode"
     end_to_end: str = "end to end"
+    not_added: str = "not added up in this scenario"
     starts_title: str = "Before the steady state"
     load: str = "Load"
     first_inference: str = "First inference"
