@@ -10,6 +10,8 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.profile import Sha256
 
 Status = Literal["ok", "failed", "skipped"]
+NOT_TRIED = "search.not_tried"
+"""Failure code of a skipped trial that a search left out."""
 
 
 class LatencySummary(Struct, frozen=True):

@@ -75,6 +75,10 @@ class PassLog(Struct):
     effective_precision: str | None = None
     effective_precision_detail: str | None = None
     effective_precision_reason: str | None = None
+    preprocess_seconds: list[float] = []
+    """Of each image that could be prepared."""
+    postprocess_seconds: list[float] = []
+    """Of each output that could be decoded."""
 
 
 class RunLog(Struct):
