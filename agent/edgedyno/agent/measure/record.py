@@ -11,7 +11,7 @@ from msgspec import structs
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, Status, Validity
-from edgedyno.core.statistics import MIN_GROUPS, summarize
+from edgedyno.core.statistics import MIN_GROUPS, steadiness_reasons, summarize
 
 if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import PassLog, TrialLog
@@ -115,7 +115,7 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
-    latency = summarize(groups_of(log, count_void=_counts_void(log)))
+    latency = summarize(groups_of(log, count_void=_counts_void(log)), stopped=log.settled is True)
     power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
@@ -184,4 +184,5 @@ def _validity(log: TrialLog) -> Validity:
     if log.void and _counts_void(log):
         total = log.quiet_rounds + log.void_rounds
         reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
+    reasons += steadiness_reasons(groups_of(log, count_void=_counts_void(log)))
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)
