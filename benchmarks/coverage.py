@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgedyno.agent.measure.race import LOOK_GROWTH
 from edgedyno.agent.measure.stopping import LEAST_BURSTS
 from edgedyno.core.statistics import (
     STOPPED_ALPHA,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     Generator = np.random.Generator
 
 LENGTHS = (60, 200, 600, 2000)
+LOOK_GROWTH = 1.2  # as the race has it
 STOPPED_LENGTH = 600  # where the time is up
 BURSTS_PER_ROUND = 4
 PRECISION = 0.04
@@ -73,7 +73,8 @@ def autoregressive(rng: Generator, rows: int, n: int, correlation: float) -> Arr
     noise[1:] *= math.sqrt(1 - correlation**2)
     for index in range(1, n):
         noise[index] += correlation * noise[index - 1]
-    return noise.T
+    series: Array = noise.T
+    return series
 
 
 def clock_states(rng: Generator, rows: int, n: int, cycle: float) -> Array:
@@ -84,7 +85,8 @@ def clock_states(rng: Generator, rows: int, n: int, cycle: float) -> Array:
         states[index] = state
         leaves = chance[index] < np.where(state == 0, 1 / (0.7 * cycle), 1 / (0.3 * cycle))
         state = np.where(leaves, 1 - state, state)
-    return states.T
+    series: Array = states.T
+    return series
 
 
 def mixture_median(fast_share: float, gap: float, deviation: float) -> float:

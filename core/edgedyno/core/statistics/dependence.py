@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # Number of cosines by length. Few cosines see only the slowest changes, which is what makes an interval hold
 # when a slow drift hides under noise, and cost width (Student's t on so few degrees). By simulation: with one
 # step more, AR(0.9) under as much white noise falls below 93 % at these lengths (benchmarks/coverage.py).
-_COSINES = ((100, 4), (250, 5), (1000, 6))
-_MOST_COSINES = 8
+_COSINES = ((80, 3), (150, 4), (400, 5))
+_MOST_COSINES = 6
 _PATIENCE = 6  # orders that do not improve the autoregressive model, after which no more are tried
 
 

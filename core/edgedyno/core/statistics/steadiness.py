@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgedyno.core.statistics.groups import Groups
+
 # Machines wander by some 10 % within seconds, and ratios cancel that (docs/method.md); a level that shifts by
 # more is another state of the machine, and its median says nothing about the next run.
 SHIFT_BOUND = 0.10
@@ -35,7 +37,7 @@ _TREND_CRITICAL, _TREND_SHORT = 3.0, 170.0  # likewise; Student's 1 % point on 7
 _CLIP = 3.0  # robust standard deviations: a single disturbance is no shift
 _MAD_TO_SIGMA = 1.4826
 # Means of two levels over the deviation within them: a normal distribution split in the middle has 2.65.
-_SEPARATION, _SEPARATION_SHORT = 4.0, 60.0
+_SEPARATION, _SEPARATION_SHORT = 3.7, 80.0
 _MIN_SHARE, _MIN_ROWS = 0.05, 4  # of the rows in the rarer level
 # With up to six changes (three visits to each level) the share of time in either is anybody's guess, and the
 # interval of the median covers 88 % (of 95 %); with ten it covers.
@@ -62,7 +64,7 @@ class Steadiness(Struct, frozen=True):
         return self.shifted and abs(self.size) >= SHIFT_BOUND
 
 
-def steadiness_of(groups: Sequence[Sequence[float]]) -> Steadiness:
+def steadiness_of(groups: Sequence[Sequence[float]] | Groups) -> Steadiness:
     """Judge the medians of `groups`, which are bursts in the order of time."""
     return series_steadiness(flatten(groups).merged().medians())
 
