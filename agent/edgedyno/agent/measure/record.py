@@ -65,7 +65,7 @@ def trial_result(
         eliminated=log.eliminated,
         peak_rss_bytes=log.peak_rss_bytes,
         conditions=_conditions(cell, request, log, input_name),
-        validity=_validity(log),
+        validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
         samples_sha256=samples_sha256,
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         monotonic_seconds=time.monotonic() if log.monotonic_seconds is None else log.monotonic_seconds,
@@ -177,12 +177,14 @@ def _cpu_use(log: TrialLog) -> dict[str, float]:
     }
 
 
-def _validity(log: TrialLog) -> Validity:
+def _validity(log: TrialLog, *, may_drift: bool) -> Validity:
+    """Judge a trial; `may_drift` where the drift is what was asked for."""
     seen = [each.validity for each in (log.quiet, log.void) if each]
     not_checkable = list(dict.fromkeys(text for each in seen for text in each.not_checkable))
     reasons = [log.strayed] if log.strayed else []
     if log.void and _counts_void(log):
         total = log.quiet_rounds + log.void_rounds
         reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
-    reasons += steadiness_reasons(groups_of(log, count_void=_counts_void(log)))
+    if not may_drift:
+        reasons += steadiness_reasons(groups_of(log, count_void=_counts_void(log)))
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)

@@ -2,9 +2,13 @@
 
 What is not stationary has no honest interval of "the" median. By simulation (benchmarks/coverage.py) the
 interval of `median` holds for wandering of every kind, as long as enough of it was seen; it fails only where
-the level changed a few times between two states. So two things are looked for: one shift, by a test that needs
-no estimate of the long-run variance, and few changes between two levels. Below SHIFT_BOUND the interval is
-widened over both levels; beyond it the result is void.
+the level changed a few times between two states. So three things are looked for: a step, by a test that needs
+no estimate of the long-run variance, a drift, and few changes between two levels. Where one is found the
+interval is widened over both levels; a step, a drift or one visit to another level of SHIFT_BOUND or more makes
+the result void.
+
+Own code: ruptures (with scipy) finds where changes are but has no test of whether there are any, and the tests
+of statsmodels need a long-run variance, which a shift inflates.
 """
 
 from __future__ import annotations
