@@ -175,9 +175,8 @@ def run_pair(native: Native, setting: Setting, launch: Launch, seconds: float) -
         before = worker.burst(half, half * each)
         theirs = run_native(native, setting, max(5, round(seconds / each)))
         after = worker.burst(half, half * each)
-        _, _, strayed = worker.check()
-        if strayed:
-            sys.exit(f"{strayed} of our threads may leave CPUs {setting.cpus}")
+        if strayed := worker.check().strayed:
+            sys.exit(strayed)
     ours = before.latency_seconds[AFTER_SWITCH:] + after.latency_seconds[AFTER_SWITCH:]
     return Pair(ours, theirs, (before.run_delay_seconds + after.run_delay_seconds) / sum(ours))
 

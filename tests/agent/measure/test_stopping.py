@@ -21,7 +21,7 @@ from edgedyno.agent.measure.stopping import (
 from edgedyno.core.manifest import ArtifactRef, Variant
 from edgedyno.core.result import Burst
 
-DRIFT = np.exp(0.02 * np.sin(np.arange(60)))
+DRIFT = np.exp(0.02 * np.sin(np.arange(120)))
 
 
 def log(name: str, seconds: float, noise: float, *, blocks: int = 60, valid: bool = True) -> TrialLog:
@@ -50,15 +50,40 @@ def cell(threads: int, cpus: list[int], sha256: str = "a") -> Cell:
 
 
 def test_quiet_trial_is_settled_and_noisy_one_is_not() -> None:
-    leader = log("leader", 0.010, 0.001)
-    quiet = estimate(log("quiet", 0.012, 0.001), leader, alpha=0.001, count_void=False)
+    leader = log("leader", 0.010, 0.001, blocks=120)
+    quiet = estimate(log("quiet", 0.012, 0.001, blocks=120), leader, alpha=0.001, count_void=False)
     assert quiet.different
     assert quiet.ratio is not None
     assert quiet.ratio.value == pytest.approx(1.2, rel=0.01)
     assert is_settled(quiet, precision=0.02, least_samples=130)
-    noisy = estimate(log("noise", 0.0101, 0.5), leader, alpha=0.001, count_void=False)
+    noisy = estimate(log("noise", 0.0101, 0.5, blocks=120), leader, alpha=0.001, count_void=False)
     assert not noisy.different
     assert not is_settled(noisy, precision=0.02, least_samples=130)
+
+
+def test_what_looks_narrow_is_not_settled_before_dependence_could_be_seen() -> None:
+    few = estimate(log("leader", 0.010, 0.001), None, alpha=0.001, count_void=False)
+    assert few.precision() < 0.02
+    assert not is_settled(few, precision=0.02, least_samples=130)
+    far_apart = TrialLog(
+        "slow", bursts=[Burst(at, 4.0 * at, [1.0, 1.0 + 0.001 * (at % 3)]) for at in range(20)]
+    )
+    assert is_settled(
+        estimate(far_apart, None, alpha=0.001, count_void=False), precision=0.02, least_samples=8
+    )
+    close = TrialLog("fast", bursts=[Burst(at, 0.1 * at, [1.0, 1.0 + 0.001 * (at % 3)]) for at in range(20)])
+    assert not is_settled(
+        estimate(close, None, alpha=0.001, count_void=False), precision=0.02, least_samples=8
+    )
+
+
+def test_an_estimate_follows_bursts_that_are_added_or_flagged() -> None:
+    trial = log("leader", 0.010, 0.001, blocks=20)
+    assert estimate(trial, None, alpha=0.001, count_void=False).samples == 60
+    trial.bursts.append(Burst(20, 20.0, [0.09, 0.010, 0.010]))
+    assert estimate(trial, None, alpha=0.001, count_void=False).samples == 62
+    trial.bursts[-1] = Burst(20, 20.0, [0.09, 0.010, 0.010], valid=False)
+    assert estimate(trial, None, alpha=0.001, count_void=False).samples == 60
 
 
 def test_samples_after_a_switch_do_not_count() -> None:

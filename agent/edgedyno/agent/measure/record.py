@@ -15,7 +15,13 @@ from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.scenarios import scenario_fields
 from edgedyno.agent.measure.stopping import groups_of
 from edgedyno.core.result import Conditions, Result, StageSummary, Status, Validity
-from edgedyno.core.statistics import MIN_GROUPS, TAIL_MIN_SAMPLES, after_switch_cost, summarize
+from edgedyno.core.statistics import (
+    MIN_GROUPS,
+    TAIL_MIN_SAMPLES,
+    after_switch_cost,
+    steadiness_reasons,
+    summarize,
+)
 from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
@@ -70,7 +76,7 @@ def trial_result(
         eliminated=log.eliminated,
         peak_rss_bytes=log.peak_rss_bytes,
         conditions=_conditions(cell, request, log, input_name),
-        validity=_validity(log),
+        validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
         samples_sha256=samples_sha256,
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         monotonic_seconds=time.monotonic() if log.monotonic_seconds is None else log.monotonic_seconds,
@@ -122,7 +128,7 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
     count_void = _counts_void(log)
-    latency = summarize(groups_of(log, count_void=count_void))
+    latency = summarize(groups_of(log, count_void=count_void), stopped=log.settled is True)
     power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
@@ -224,11 +230,14 @@ def _cpu_use(log: TrialLog) -> dict[str, float]:
     }
 
 
-def _validity(log: TrialLog) -> Validity:
+def _validity(log: TrialLog, *, may_drift: bool) -> Validity:
+    """Judge a trial; `may_drift` where the drift is what was asked for."""
     seen = [each.validity for each in (log.quiet, log.void) if each]
     not_checkable = list(dict.fromkeys(text for each in seen for text in each.not_checkable))
     reasons = [log.strayed] if log.strayed else []
     void = judge_rounds(quiet=log.quiet_rounds, void=log.void_rounds, enough_quiet=not _counts_void(log))
     if log.void and void:
         reasons += [*void, *log.void.validity.reasons]
+    if not may_drift:
+        reasons += steadiness_reasons(groups_of(log, count_void=_counts_void(log)))
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)

@@ -11,18 +11,35 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from edgedyno.agent.measure.steady import steady_of
 from edgedyno.core.result import Samples
-from edgedyno.core.statistics import MIN_BLOCKS, Interval, Ratio, median_interval, paired_ratio, steady_groups
+from edgedyno.core.statistics import (
+    MIN_BLOCKS,
+    STOPPED_ALPHA,
+    Interval,
+    LogRatio,
+    Ratio,
+    log_ratio_of_medians,
+    steady_groups,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgedyno.agent.measure.journal import TrialLog
     from edgedyno.agent.measure.planner import Cell
+    from edgedyno.agent.measure.steady import Steady
 
 DIFFERENCE_ERROR = 0.01  # family-wise, over all looks and comparisons of a race (docs/method.md)
 TAIL_SAMPLES = 130  # LoadGen: what a p95 needs; asked for where it is cheap
 TAIL_BUDGET = 0.25  # of the time: beyond this, tails are left to the user's patience
+# How far neighbouring bursts hang together is not seen in fewer: a race of AR(0.9) bursts that may stop after 30
+# covers 88 %, after 100 what it says (benchmarks/coverage.py). Bursts of slow models lie far apart in time; machines
+# were seen to wander within 0.4 s (docs/method.md), and a minute is long beside that.
+LEAST_BURSTS = 100
+LEAST_BURSTS_FAR_APART, FAR_APART_SECONDS = 20, 60.0
 
 
 class Estimate(NamedTuple):
@@ -34,6 +51,8 @@ class Estimate(NamedTuple):
     different: bool
     """Whether it is shown to differ from the leader, at an error that allows for repeated looks."""
     samples: int
+    long_enough: bool = True
+    """Whether there are bursts enough to see how far they hang together."""
 
     def precision(self) -> float:
         """Return the worst relative half-width that still counts; infinite while nothing is known."""
@@ -45,14 +64,23 @@ class Estimate(NamedTuple):
 
 def estimate(log: TrialLog, leader: TrialLog | None, *, alpha: float, count_void: bool) -> Estimate:
     """Estimate one trial; `alpha` is what the test for a difference may err at this look."""
-    groups = groups_of(log, count_void=count_void)
-    median = median_interval(groups)
-    ratio = None if leader is None or leader is log else ratio_of(log, leader, count_void=count_void)
-    different = False
-    if ratio is not None and leader is not None:
-        sharp = ratio_of(log, leader, count_void=count_void, alpha=alpha)
-        different = sharp is not None and sharp.excludes_one
-    return Estimate(median, ratio, different, sum(map(len, groups)))
+    steady = steady_of(log, count_void=count_void)
+    ratio, different = None, False
+    if leader is not None and leader is not log:
+        known = _log_ratio(log, leader, count_void=count_void)
+        if known is not None:
+            ratio = known.interval(STOPPED_ALPHA)
+            different = known.interval(alpha).excludes_one
+    return Estimate(
+        steady.interval, ratio, different, len(steady.groups.values), long_enough=_is_long_enough(steady)
+    )
+
+
+def _is_long_enough(steady: Steady) -> bool:
+    bursts = len(steady.blocks)
+    return bursts >= LEAST_BURSTS or (
+        bursts >= LEAST_BURSTS_FAR_APART and steady.seconds >= FAR_APART_SECONDS
+    )
 
 
 def groups_of(log: TrialLog, *, count_void: bool) -> list[list[float]]:
@@ -62,26 +90,21 @@ def groups_of(log: TrialLog, *, count_void: bool) -> list[list[float]]:
 
 def ratio_of(log: TrialLog, other: TrialLog, *, count_void: bool, alpha: float = 0.05) -> Ratio | None:
     """Return the ratio of two trials over their common blocks; None where they are too few."""
-    ours, theirs = _by_block(log, count_void=count_void), _by_block(other, count_void=count_void)
-    common = sorted(ours.keys() & theirs.keys())
+    known = _log_ratio(log, other, count_void=count_void)
+    return None if known is None else known.interval(alpha)
+
+
+def _log_ratio(log: TrialLog, other: TrialLog, *, count_void: bool) -> LogRatio | None:
+    ours, theirs = steady_of(log, count_void=count_void), steady_of(other, count_void=count_void)
+    common, first, second = np.intersect1d(ours.blocks, theirs.blocks, return_indices=True)
     if len(common) < MIN_BLOCKS:
         return None
-    return paired_ratio(
-        [ours[block] for block in common], [theirs[block] for block in common], level=1 - alpha
-    )
-
-
-def _by_block(log: TrialLog, *, count_void: bool) -> dict[int, list[float]]:
-    return {
-        burst.block: burst.latency_seconds[burst.after_switch :]
-        for burst in log.bursts
-        if (burst.valid or count_void) and len(burst.latency_seconds) > burst.after_switch
-    }
+    return log_ratio_of_medians(ours.medians[first], theirs.medians[second])
 
 
 def is_settled(now: Estimate, *, precision: float, least_samples: int) -> bool:
     """Return whether more measuring would tell nothing that the job asked for."""
-    return now.samples >= least_samples and now.precision() <= precision
+    return now.long_enough and now.samples >= least_samples and now.precision() <= precision
 
 
 def least_samples(median_seconds: float, trials: int, budget_seconds: float) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgedyno.core.statistics.dependence import mean_error
+from edgedyno.core.statistics.dependence import MeanError, cosine_count, mean_error
+from edgedyno.core.statistics.groups import batch_means, flatten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,23 +42,56 @@ class Ratio(NamedTuple):
         return self.low > 1.0 or self.high < 1.0
 
 
+class LogRatio(NamedTuple):
+    """The logarithm of a ratio and how sure it is; gives intervals at any level without looking again."""
+
+    centre: float
+    error: MeanError
+    blocks: int
+
+    def interval(self, alpha: float) -> Ratio:
+        """Return the ratio with the interval that misses with probability `alpha`."""
+        half_width = min(self.error.half_width(alpha), NOTHING_KNOWN)
+        return Ratio(
+            math.exp(self.centre),
+            math.exp(self.centre - half_width),
+            math.exp(self.centre + half_width),
+            self.blocks,
+        )
+
+
 def paired_ratio(
     first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], *, level: float = 0.95
 ) -> Ratio:
     """Return the ratio first / second from the steady seconds of both in each common block, in time's order.
 
-    The centre is Huber's of the log-ratios of the blocks' medians: what drifts slowly cancels within a block,
-    and the interval allows for what correlation is left between blocks (through the influence of each).
     Raises ValueError below MIN_BLOCKS blocks: there is no telling then how far they hang together.
+    """
+    return log_ratio(first, second).interval(1 - level)
+
+
+def log_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> LogRatio:
+    """Return what is known of the ratio first / second; no block may be empty.
+
+    Raises ValueError below MIN_BLOCKS blocks.
     """
     if len(first) != len(second) or len(first) < MIN_BLOCKS:
         raise ValueError(
             f"found {len(first)} and {len(second)} blocks, expected the same number, {MIN_BLOCKS} at least"
         )
-    logs = np.array([math.log(np.median(a) / np.median(b)) for a, b in zip(first, second, strict=True)])
+    return log_ratio_of_medians(flatten(first).medians(), flatten(second).medians())
+
+
+def log_ratio_of_medians(first: NDArray[np.float64], second: NDArray[np.float64]) -> LogRatio:
+    """Return what is known of the ratio, from the medians of the same blocks, in time's order.
+
+    The centre is Huber's of the log-ratios: what drifts slowly cancels within a block, and the interval allows
+    for what correlation is left between blocks (through the influence of each).
+    """
+    logs = np.log(first) - np.log(second)
     centre, influence = _huber(logs)
-    half_width = min(mean_error(influence).half_width(1 - level), NOTHING_KNOWN)
-    return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width), len(logs))
+    error = mean_error(batch_means(influence), cosines=cosine_count(len(logs)))
+    return LogRatio(centre, error, len(logs))
 
 
 def _huber(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

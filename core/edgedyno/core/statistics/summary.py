@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedyno.core.result import LatencySummary
+from edgedyno.core.statistics.looks import STOPPED_ALPHA
 from edgedyno.core.statistics.median import median_interval
 
 if TYPE_CHECKING:
@@ -28,14 +29,18 @@ def steady_groups(samples: Samples, *, valid_only: bool = True) -> list[list[flo
     ]
 
 
-def summarize(groups: Sequence[Sequence[float]]) -> LatencySummary | None:
-    """Summarize the samples of all groups; None without any sample."""
+def summarize(groups: Sequence[Sequence[float]], *, stopped: bool = False) -> LatencySummary | None:
+    """Summarize the samples of all groups; None without any sample.
+
+    `stopped` says that the measuring ended because the interval had become narrow enough: it is then the one at
+    STOPPED_ALPHA, which allows for the looking.
+    """
     filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     if not filled:
         return None
     values = np.concatenate(filled)
     n = len(values)
-    interval = median_interval(filled)  # type: ignore[arg-type]  # arrays are sequences of floats too
+    interval = median_interval(groups, alpha=STOPPED_ALPHA if stopped else 0.05)
     tails = {
         f"p{rank}": float(np.percentile(values, rank)) if n >= least else None
         for rank, least in TAIL_MIN_SAMPLES.items()
