@@ -99,6 +99,17 @@ def test_ratio_refuses_too_few_blocks() -> None:
         paired_ratio([[1.0]] * 7, [[1.0]] * 7)
 
 
+def test_errors_far_out_do_not_make_everything_equal() -> None:
+    """Student's t on five degrees asks for 16 standard errors at 1e-5; a normal distribution for 4.4."""
+    rng = np.random.default_rng(12)
+    widths = []
+    for _ in range(50):
+        error = mean_error(rng.standard_normal(200))
+        assert error.half_width(0.05) < error.half_width(0.01) <= error.half_width(0.009)
+        widths.append(error.half_width(1e-5) * math.sqrt(200))
+    assert 4.4 < sorted(widths)[25] < 7
+
+
 def test_identical_samples_have_no_error() -> None:
     assert mean_error(np.ones(50)).standard_error == 0.0
     ratio = paired_ratio([[2.0]] * 10, [[1.0]] * 10)

@@ -82,6 +82,10 @@ def test_an_estimate_follows_bursts_that_are_added_or_flagged() -> None:
     assert estimate(trial, None, alpha=0.001, count_void=False).samples == 60
     trial.bursts.append(Burst(20, 20.0, [0.09, 0.010, 0.010]))
     assert estimate(trial, None, alpha=0.001, count_void=False).samples == 62
+    again = TrialLog("again", bursts=list(trial.bursts))
+    for leader in (None, log("rival", 0.011, 0.001, blocks=20)):
+        found = estimate(trial, leader, alpha=0.001, count_void=False)
+        assert found == estimate(again, leader, alpha=0.001, count_void=False)
     trial.bursts[-1] = Burst(20, 20.0, [0.09, 0.010, 0.010], valid=False)
     assert estimate(trial, None, alpha=0.001, count_void=False).samples == 60
 

@@ -23,6 +23,14 @@ class Groups(NamedTuple):
     starts: NDArray[np.intp]
     counts: NDArray[np.intp]
 
+    def followed_by(self, other: Groups) -> Groups:
+        """Return these groups and then those of `other`."""
+        return Groups(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.starts, other.starts + len(self.values)]),
+            np.concatenate([self.counts, other.counts]),
+        )
+
     def merged(self) -> Groups:
         """Return the same samples in MOST_ROWS groups at most, by joining neighbours."""
         n = len(self.counts)
