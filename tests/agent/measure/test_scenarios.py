@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from edgedyno.agent.measure.clocks import ClockState, slowed
+from edgedyno.agent.measure.journal import TrialLog
 from edgedyno.agent.measure.scenarios.base import excused
 from edgedyno.agent.measure.scenarios.soak import HEAT, Clocks
+from edgedyno.agent.measure.scenarios.throughput import _needed_bytes
 from edgedyno.agent.measure.validity import Observation, Watch
 from edgedyno.core.job import FixedRate, Measure, Scenario, Soak, Sweep, Throughput
 from edgedyno.core.manifest import Variant
@@ -192,6 +194,12 @@ def test_streams_beyond_the_memory_fail_with_the_numbers(bench: Bench) -> None:
     assert result.failure.code == "memory.streams"
     assert "1024 streams of" in result.failure.text
     assert bench.ended.failure is None
+
+
+def test_memory_is_counted_once_where_a_run_goes_on() -> None:
+    fresh = TrialLog("t", peak_rss_bytes=100)
+    assert _needed_bytes(fresh, 4) == 400
+    assert _needed_bytes(TrialLog("t", peak_rss_bytes=390, notes={"streams": 4}), 4) == 390
 
 
 # -- soak
