@@ -3,6 +3,8 @@
 It stands in for what no real runtime does on demand: crashing, hanging, eating memory. Runs on Python 3.8.
 """
 
+import concurrent.futures
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +15,15 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _raise() -> None:
+    raise ValueError("the script says so")
+
+
 class ScriptedRuntime:
     """Does what its script says."""
 
@@ -20,6 +31,7 @@ class ScriptedRuntime:
         self.script: Dict[str, Any] = {}
         self.invoked = 0
         self.hoard: List[bytearray] = []
+        self.pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
 
     def probe(self) -> Probe:
         return Probe(available=True, version="1.0", formats=("script",), details={"pid": str(os.getpid())})
@@ -43,28 +55,42 @@ class ScriptedRuntime:
         self.invoked += 1
         if self.invoked >= self.script.get("after", 1):
             self._do(self.script.get("invoke"))
+        if self.script.get("crowd"):
+            self._crowd(self.script["crowd"])
         if self.invoked % self.script.get("stall_every", self.invoked + 1) == 0:
             time.sleep(self.script["stall_seconds"])
         time.sleep(self.script.get("seconds", 0.0))
 
+    def _crowd(self, count: int) -> None:
+        """Compute in `count` threads of a pool that stays; hashing lets go of the interpreter's lock."""
+        if self.pool is None:
+            self.pool = concurrent.futures.ThreadPoolExecutor(count)
+        barrier = threading.Barrier(count)
+
+        def compute() -> None:
+            barrier.wait()
+            hashlib.sha256(bytes(4 << 20)).digest()
+
+        for done in [self.pool.submit(compute) for _ in range(count)]:
+            done.result()
+
     def _do(self, what: Optional[str]) -> None:
-        if what == "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        elif what == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif what == "exit":
-            os._exit(7)
-        elif what == "hang":
-            time.sleep(3600)
-        elif what == "raise":
-            raise ValueError("the script says so")
-        elif what == "hoard":
-            while True:
-                self.hoard.append(bytearray(16 << 20))
-        elif what == "shout":
-            print("words on stdout")
-        elif what == "widen":
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        deeds: Dict[Optional[str], Callable[[], Any]] = {
+            "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+            "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+            "exit": lambda: os._exit(7),
+            "hang": lambda: time.sleep(3600),
+            "raise": _raise,
+            "hoard": self._hoard,
+            "shout": lambda: print("words on stdout"),
+            "spin": lambda: threading.Thread(target=_spin, daemon=True).start(),
+            "widen": lambda: os.sched_setaffinity(0, range(os.cpu_count() or 1)),
+        }
+        deeds.get(what, lambda: None)()
+
+    def _hoard(self) -> None:
+        while True:
+            self.hoard.append(bytearray(16 << 20))
 
     def effective_precision(self) -> Tuple[str, str]:
         names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")

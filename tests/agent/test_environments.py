@@ -10,23 +10,30 @@ from edgedyno.agent import environments
 from edgedyno.agent.environments import find_plugins, probe_all
 from edgedyno.core.run import Environment
 from tests.agent.measure.requests import install_scripted
+from tests.agent.runtimes import foreign
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
+    from edgedyno.core.board import RuntimeInfo
 
-def test_onnxruntime_runs_a_real_model() -> None:
-    (found,) = probe_all()
-    assert (found.name, found.environment, found.available, found.formats) == (
-        "onnxruntime",
-        "default",
-        True,
-        ["onnx"],
-    )
-    assert found.version
-    assert "CPUExecutionProvider" in found.details["providers"]
+
+def probed(*environments: Environment) -> dict[str, RuntimeInfo]:
+    return {f"{info.name} in {info.environment}": info for info in probe_all(environments)}
+
+
+def test_every_runtime_runs_a_real_model_in_its_environment() -> None:
+    found = probed(Environment("default", sys.executable), Environment("others", str(foreign.interpreter())))
+    assert {name: info.formats for name, info in found.items() if info.available} == {
+        "onnxruntime in default": ["onnx"],
+        "openvino in others": ["onnx"],
+        "litert in others": ["tflite"],
+    }
+    assert all(info.version for info in found.values() if info.available)
+    assert "CPUExecutionProvider" in found["onnxruntime in default"].details["providers"]
+    assert all("cannot be imported" in (info.reason or "") for info in found.values() if not info.available)
 
 
 def test_agent_stays_light() -> None:
@@ -39,13 +46,14 @@ def test_agent_stays_light() -> None:
 
 
 def test_interpreter_that_is_not_there_is_a_reason() -> None:
-    (found,) = probe_all([Environment("gone", "/nonexistent/python")])
+    found = probed(Environment("gone", "/nonexistent/python"))["onnxruntime in gone"]
     assert not found.available
     assert "cannot start /nonexistent/python" in (found.reason or "")
 
 
 def test_interpreter_without_the_runtime_is_a_reason() -> None:
-    (found,) = probe_all([Environment("bare", sys._base_executable)])  # type: ignore[attr-defined]
+    environment = Environment("bare", sys._base_executable)  # type: ignore[attr-defined]
+    found = probed(environment)["onnxruntime in bare"]
     if found.available:
         return
     assert (found.reason or "").startswith("cannot be imported: ")

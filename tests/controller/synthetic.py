@@ -105,7 +105,7 @@ class Lab:
         file = f"{model}-{trial.precision}-{fields['format']}-{fields.get('recipe', '')}"
         fields.pop("recipe", None)
         name = f"{file}-{fields['runtime']}-{fields['runtime_version']}-{trial.threads}-{fields['cores']}"
-        fields |= self._latency(trial, name, clock, order, index)
+        fields = self._latency(trial, name, clock, order, index) | fields
         fields |= _accuracy(trial)
         return Result(
             job="synthetic-0a1b2c",

@@ -93,6 +93,38 @@ def test_a_mistake_is_placed_and_explained(change: tuple[str, str], expected: st
     assert any(expected in line for line in found), found
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("measure: {precision: 0}", "measure.precision: found 0, expected a ratio above 0% and at most 50%"),
+        ("measure: {precision: 200%}", "found '200%', expected a ratio above 0% and at most 50%"),
+        ("measure: {precision: -1%}", "found '-1%', expected a ratio above 0%"),
+        ("measure: {precision: 2}", "found 2, expected a ratio above 0% and at most 50%; did you mean '2%'?"),
+        ("measure: {precision: .nan}", "found nan, expected a ratio"),
+        ("measure: {max_seconds: 0}", "measure.max_seconds: found 0, expected a time at least 1 s"),
+        ("measure: {max_seconds: 10 ms}", "found '10 ms', expected a time at least 1 s"),
+        (
+            "require: {accuracy_drop: 1}",
+            "found 1, expected a ratio above -100% and below 100%; did you mean '1%'?",
+        ),
+        ("require: {power: -3 W}", "require.power: found '-3 W', expected a power above 0 W"),
+        ("require: {latency_p95: 0}", "require.latency_p95: found 0, expected a time above 0 s"),
+        ("timeouts: {whole: 0}", "timeouts.whole: found 0, expected a time above 0 s"),
+        ("sweep: {scenario: {fixed-rate: {fps: 0}}}", "fps: found 0, expected a rate above 0 /s"),
+        ("sweep: {threads: []}", "sweep.threads: found [], expected array of length >= 1"),
+    ],
+)
+def test_a_quantity_out_of_bounds_is_placed_with_its_bounds(line: str, expected: str) -> None:
+    (found,) = mistakes(f"name: a\nmodel: b\n{line}\n")
+    assert found.startswith("job.yaml:3: ")
+    assert expected in found
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    job = decode_yaml("name: a\nmodel: b\nmeasure: {precision: 50%, max_seconds: 1 s}", JobSpec)
+    assert (job.measure.precision, job.measure.max_seconds) == (0.5, 1.0)
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     text = GOOD.replace("name:", "nam:").replace("power: 15 W", "power: 15 Watt")
     assert len(mistakes(text)) == 3

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.units import UNITS, format_bytes, format_seconds, parse_quantity
+from edgedyno.core.units import UNITS, format_bytes, format_quantity, format_seconds, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,8 @@ def test_writes_seconds(seconds: float, text: str) -> None:
 
 def test_writes_bytes() -> None:
     assert [format_bytes(size) for size in (12, 3_660_092, 2e9)] == ["12 B", "3.7 MB", "2.0 GB"]
+
+
+def test_writes_quantities_as_users_do() -> None:
+    written = [(0.5, "ratio"), (1.0, "time"), (0.0, "time"), (15.0, "power"), (30.0, "rate")]
+    assert [format_quantity(*each) for each in written] == ["50%", "1 s", "0 s", "15 W", "30 /s"]

@@ -139,6 +139,27 @@ def test_more_threads_than_the_board_has_are_skipped_with_the_reason(case: Case)
     assert "4000" in skipped[0]["failure"]["text"]
 
 
+@pytest.mark.parametrize("precision", ["0%", "200%"])
+def test_a_precision_that_cannot_be_is_refused(case: Case, precision: str) -> None:
+    case.job["measure"]["precision"] = precision
+    case.refused("job.yaml:", "measure.precision", repr(precision), "above 0% and at most 50%")
+
+
+def test_less_time_than_a_round_takes_is_refused(case: Case) -> None:
+    case.job["measure"]["max_seconds"] = "100 ms"
+    case.refused("job.yaml:", "measure.max_seconds", "'100 ms'", "at least 1 s")
+
+
+def test_core_sets_that_are_not_there_are_skipped_with_the_reason(case: Case) -> None:
+    case.job["sweep"]["cores"] = ["bigg", "7000"]
+    case.run()
+    failures = {result["cores"]: result["failure"] for result in case.results()}
+    assert failures["bigg"]["code"] == "cores.unknown"
+    assert "expected one of all" in failures["bigg"]["text"]
+    assert failures["7000"]["code"] == "cores.missing"
+    assert "names CPU 7000, this board has 0" in failures["7000"]["text"]
+
+
 def test_int8_without_calibration_images_fails_alone(case: Case) -> None:
     case.job["sweep"]["precisions"] = ["fp32", "int8"]
     case.run()

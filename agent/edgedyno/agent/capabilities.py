@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.host.board import Board, architecture, read_board
-from edgedyno.agent.host.coresets import core_sets
+from edgedyno.agent.host.coresets import barred_cpus, core_sets
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.host.system import read_kernel, read_memory_bytes, read_os
 from edgedyno.agent.host.throttle import find_throttle_probes
@@ -33,12 +33,13 @@ def read_capabilities(
     """
     place = locate(root)
     board = read_board(place)
+    barred = [] if place.recorded else barred_cpus(board.topology.online)
     return Capabilities(
         profile=board.profile.id,
         name=board.identity.name() or board.profile.name,
         arch=architecture(place, board.info),
-        cpu=Cpu(clusters=_clusters(board), features=board.features()),
-        core_sets=core_sets(board.topology),
+        cpu=Cpu(_clusters(board), board.features(), offline=board.topology.offline, barred=barred),
+        core_sets=core_sets(board.topology, barred),
         memory_bytes=read_memory_bytes(place.root),
         power=_power(place, board),
         throttle=_throttle(place, board),

@@ -5,53 +5,38 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from edgedyno.agent.capabilities import read_capabilities
+from edgedyno.agent.disturbances import clock_findings, kernel_findings
+from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.board import Board, read_board
 from edgedyno.agent.host.cpulist import format_cpu_list
 from edgedyno.agent.host.place import Place, locate
-from edgedyno.agent.host.proc import read_cpu_time, read_pressure_seconds, read_swapped_pages
-from edgedyno.agent.host.read import entries, read_text
 from edgedyno.agent.host.system import (
     free_disk_bytes,
     read_available_memory_bytes,
     read_container,
     read_virtual_machine,
 )
-from edgedyno.agent.host.topology import CPU_FOLDER
+from edgedyno.agent.neighbours import neighbour_findings
+from edgedyno.agent.permissions import forbidden, remedy_for
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
     from edgedyno.core.board import Capabilities, RuntimeInfo
     from edgedyno.core.run import Environment
 
-Status = Literal["ok", "warn", "fail"]
 MIN_MEMORY_BYTES = 512e6  # A 640x640 detector, its runtime and the runner take some 400 MB.
 MIN_DISK_BYTES = 1e9  # Variants, data set and samples of one ordinary job take some 100 MB.
-FOREIGN_LOAD_BOUND = 0.05
-LOAD_WINDOW_SECONDS = 0.5
-_DESKTOPS = ("gnome-shell", "plasmashell", "Xorg", "Xwayland", "lightdm", "gdm3", "sddm", "labwc", "wayfire")
-
-
-class Finding(Struct, frozen=True, omit_defaults=True):
-    """One thing that was looked at."""
-
-    name: str
-    status: Status
-    text: str
-    remedy: str | None = None
 
 
 def examine(root: Path = Path("/"), environments: list[Environment] | None = None) -> list[Finding]:
     """Look at everything that measuring here depends on.
 
     Takes half a second for the load that others put on the CPUs, and what probing the runtimes takes. A
-    recorded board is examined without its runtimes, load, disk and Python.
+    recorded board is examined without its runtimes, load, memory, disk and Python.
     """
     place = locate(root)
     board = read_board(place)
@@ -61,14 +46,15 @@ def examine(root: Path = Path("/"), environments: list[Environment] | None = Non
         *_expectations(board),
         *_power(capabilities),
         *_throttle(capabilities),
-        *_governors(place),
-        _pressure(place),
+        *clock_findings(place),
+        *kernel_findings(place),
         *_surroundings(place, board),
-        *_swap(place),
+        *forbidden(place),
     ]
     if not place.recorded:
-        findings += [_python(), *_runtimes(capabilities.runtimes), *_load(place, board), *_desktop(place)]
-        findings += [_memory(place), _disk(cache_folder())]
+        findings += [_python(), *_runtimes(capabilities.runtimes), _memory(place), _disk(cache_folder())]
+    # Last: it watches the load, which probing the runtimes above would be part of.
+    findings += neighbour_findings(place, board.topology.online)
     return findings
 
 
@@ -102,10 +88,10 @@ def _power(capabilities: Capabilities) -> list[Finding]:
     usable = [each for each in capabilities.power if each.available]
     findings = [Finding("power", "ok", f"{each.source} meters the {each.scope}") for each in usable]
     reasons = [f"{each.source}: {each.reason}" for each in capabilities.power if not each.available]
-    forbidden = [reason for reason in reasons if "root only" in reason or "permission" in reason]
     findings += [
-        Finding("power", "warn", reason, "let the agent's user read it (udev rule, tmpfiles.d or group)")
-        for reason in forbidden
+        Finding("power", "warn", f"{each.source}: {each.reason}", remedy_for(each.source))
+        for each in capabilities.power
+        if not each.available and ("root only" in (each.reason or "") or "permission" in (each.reason or ""))
     ]
     if not usable:
         text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'nothing found'})"
@@ -122,29 +108,6 @@ def _throttle(capabilities: Capabilities) -> list[Finding]:
     return [Finding("throttling", "warn", text)]
 
 
-def _governors(place: Place) -> list[Finding]:
-    base = place.path(CPU_FOLDER, "cpufreq")
-    found: dict[str, list[str]] = {}
-    for name in entries(base):
-        if name.startswith("policy"):
-            found.setdefault(read_text(base / name / "scaling_governor") or "unreadable", []).append(name)
-    if not found:
-        return [Finding("governor", "ok", "no cpufreq: the clock is not ours to see or set")]
-    other = {governor: names for governor, names in found.items() if governor != "performance"}
-    if not other:
-        return [Finding("governor", "ok", "performance")]
-    text = "; ".join(f"{governor} on {', '.join(names[:4])}" for governor, names in other.items())
-    remedy = "echo performance | sudo tee /sys/devices/system/cpu/cpufreq/policy*/scaling_governor"
-    return [Finding("governor", "warn", f"{text}: clocks will move within measurements", remedy)]
-
-
-def _pressure(place: Place) -> Finding:
-    if read_pressure_seconds(place.root) is not None:
-        return Finding("pressure", "ok", "/proc/pressure tells when tasks wait for a CPU")
-    remedy = "boot with psi=1; a container needs a kernel and a runtime that show /proc/pressure"
-    return Finding("pressure", "warn", "no /proc/pressure/cpu: stalls by others cannot be seen", remedy)
-
-
 def _surroundings(place: Place, board: Board) -> list[Finding]:
     findings = []
     if container := read_container(place.root):
@@ -155,18 +118,6 @@ def _surroundings(place: Place, board: Board) -> list[Finding]:
         text = f"this is a virtual machine ({machine}): clocks, heat and throttling belong to its host"
         findings.append(Finding("machine", "warn", text))
     return findings
-
-
-def _swap(place: Place) -> list[Finding]:
-    swap = (read_text(place.path("proc/swaps")) or "").splitlines()[1:]
-    if not swap or read_swapped_pages(place.root) is None:
-        return []
-    devices = ", ".join(line.split()[0] for line in swap)
-    return [
-        Finding(
-            "swap", "warn", f"swap is on ({devices}): a model that does not fit will crawl", "sudo swapoff -a"
-        )
-    ]
 
 
 def _python() -> Finding:
@@ -196,32 +147,6 @@ def _remedy(runtime: RuntimeInfo) -> str | None:
             "its modules need another NumPy (tflite-runtime 2.14: numpy<2); give it an environment of its own"
         )
     return None
-
-
-def _load(place: Place, board: Board) -> list[Finding]:
-    """Watch the CPUs for half a second in which this process sleeps."""
-    before = read_cpu_time(place.root, board.topology.online)
-    time.sleep(LOAD_WINDOW_SECONDS)
-    after = read_cpu_time(place.root, board.topology.online)
-    if before is None or after is None:
-        return [Finding("load", "warn", "/proc/stat does not list all CPUs: load by others cannot be seen")]
-    busy = (after.busy - before.busy) / LOAD_WINDOW_SECONDS
-    if busy <= FOREIGN_LOAD_BOUND * len(board.topology.online):
-        return [Finding("load", "ok", f"others use {busy:.0%} of one CPU")]
-    text = f"others use {busy:.0%} of one CPU: windows that they disturb are void"
-    return [Finding("load", "warn", text, "stop other work while measuring; `top` shows it")]
-
-
-def _desktop(place: Place) -> list[Finding]:
-    running = {
-        name
-        for entry in entries(place.path("proc"))
-        if entry.isdecimal() and (name := read_text(place.path("proc", entry, "comm"))) in _DESKTOPS
-    }
-    if not running:
-        return []
-    text = f"a desktop session is running ({', '.join(sorted(running))})"
-    return [Finding("desktop", "warn", text, "sudo systemctl isolate multi-user.target")]
 
 
 def _memory(place: Place) -> Finding:

@@ -80,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor = _command(commands, "doctor", "say what works here and why not", print_doctor)
     doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument(
+        "--root", type=Path, metavar="DIR", help="examine a recorded board instead of this machine"
+    )
     _command(commands, "enroll", "join a controller (not available yet)", enroll)
     return parser
 
@@ -163,7 +166,8 @@ def print_doctor(options: argparse.Namespace) -> int:
     """Print what works and what does not; 1 when something has failed."""
     from edgedyno.agent.doctor import examine
 
-    findings = examine(environments=_config(options).runtimes or None)
+    root = options.root or Path("/")
+    findings = examine(root, environments=_config(options).runtimes or None)
     if options.json:
         sys.stdout.write(_pretty(findings))
     else:

@@ -8,12 +8,14 @@ import os
 import random
 import resource
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgedyno.agent.database import Database, next_session_epoch
 from edgedyno.agent.journal import read_boot_id
+from edgedyno.agent.telemetry import LiveReadings
 from edgedyno.core.messages import Caps, State, Telemetry, encode
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Presence:
         capabilities: Capabilities,
         heartbeat_seconds: float,
         clock: Callable[[], float],
+        root: Path = Path("/"),
     ) -> None:
         self._database = database
         self._board = board
@@ -43,6 +46,7 @@ class Presence:
         self._boot_id = read_boot_id()
         self._heartbeat_seconds = heartbeat_seconds
         self._clock = clock
+        self._live = LiveReadings(root, capabilities)
         self._session_epoch = next_session_epoch(database)
         self._beat_at = clock() + random.uniform(0, heartbeat_seconds)  # noqa: S311 spreads a fleet, no secret
 
@@ -88,12 +92,16 @@ class Presence:
         if now < self._beat_at:
             return None
         self._beat_at = now + self._heartbeat_seconds
+        live = self._live.read()
         return encode(
             Telemetry(
                 board=self._board,
                 session_epoch=self._session_epoch,
                 uptime_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
                 load=os.getloadavg()[0],
+                temperature_celsius=live.temperature_celsius,
+                frequency_hz=live.frequency_hz,
+                power_watts=live.power_watts,
                 outbox_depth=outbox_depth,
                 rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
             )

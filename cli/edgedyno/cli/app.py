@@ -250,10 +250,13 @@ def verdict(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
 
 @app.command()
 def compare(first: str, second: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
-    """Compare two jobs (or result folders) cell by cell: the ratio of their medians and its interval."""
+    """Say whether two jobs (or folders of `edgedyno run`) agree: medians within their intervals, and verdicts.
+
+    Ends with 1 where they do not.
+    """
     from edgedyno.cli.compare import compare_results
 
-    compare_results(first, second, url=url, as_json=as_json)
+    raise typer.Exit(compare_results(first, second, url=url, as_json=as_json))
 
 
 @app.command()

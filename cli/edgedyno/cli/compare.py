@@ -1,129 +1,71 @@
-"""`edgedyno compare`: two runs, cell by cell; they were not interleaved, and the words say so."""
+"""`edgedyno compare`: two runs, trial by trial; they were not interleaved, and the words say so."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from edgedyno.cli.client import Controller
-from edgedyno.cli.output import print_json, print_table, say
+from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import read_results
+from edgedyno.cli.verdict import verdicts_of_folder, verdicts_of_job
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
-    from edgedyno.core.result import LatencySummary, Result
-
-Cell = tuple[str, str, str, int, str, int]
+    from edgedyno.controller.lab.agreement import Agreement, Run, TrialAgreement
 
 
-class Change(Struct, frozen=True):
-    """One cell in both runs; `ratio` is second / first with its 95 % interval."""
+def compare_results(first: str, second: str, *, url: str, as_json: bool) -> int:
+    """Print whether two runs agree; return 1 where they do not, else 0."""
+    from edgedyno.controller.lab.agreement import compare_runs
 
-    model: str
-    runtime: str
-    precision: str
-    threads: int
-    cores: str
-    first_p50_seconds: float
-    second_p50_seconds: float
-    ratio: float
-    ratio_low: float | None
-    ratio_high: float | None
-    conclusion: str
-
-
-def compare_results(first: str, second: str, *, url: str, as_json: bool) -> None:
-    """Print the change of each cell that both runs measured."""
-    before, after = (_cells(_load(place, url)) for place in (first, second))
-    changes = [_change(cell, before[cell], after[cell]) for cell in before if cell in after]
-    if not changes:
-        raise ConfigError(
-            f"{first} and {second} have no cell in common that both measured", code="compare.nothing"
-        )
+    agreement = compare_runs(_load(first, url), _load(second, url))
+    if not agreement.trials:
+        raise ConfigError(f"{first} and {second} have no trial in common", code="compare.nothing")
     if as_json:
-        print_json(changes)
-        return
-    rows = [
-        [
-            change.model, change.runtime, change.precision, change.threads, change.cores,
-            format_seconds(change.first_p50_seconds), format_seconds(change.second_p50_seconds),
-            f"{change.ratio:.3f}", _interval(change), change.conclusion,
-        ]
-        for change in changes
-    ]  # fmt: skip
-    columns = (
-        "model",
-        "runtime",
-        "precision",
-        ">threads",
-        "cores",
-        ">first",
-        ">second",
-        ">ratio",
-        "95 %",
-        "",
+        print_json(agreement)
+    else:
+        _print(agreement)
+    return 0 if agreement.agrees else 1
+
+
+def _print(agreement: Agreement) -> None:
+    columns = ("trial", ">first", ">second", ">ratio", "interval", "medians", "status")
+    print_table("", columns, [_row(trial) for trial in agreement.trials])
+    stdout().print()
+    for verdict in agreement.verdicts:
+        stdout().print(f"verdict on {verdict.model}: {verdict.text}", markup=False, soft_wrap=True)
+    if agreement.left_out:
+        say(f"{agreement.left_out} trials are in one of the runs only")
+    if not agreement.verdicts:
+        say("there are no two verdicts to compare")
+    say(
+        "All intervals of ratios hold together at 95 %. The two runs were not interleaved: a board that drifted "
+        "between them shows here as a difference."
     )
-    print_table("", columns, rows)
-    say("The two runs were not interleaved: a board that drifted between them shows here as a change.")
 
 
-def _load(place: str, url: str) -> list[Result]:
-    if Path(place).is_dir():
-        return read_results(Path(place))
+def _row(trial: TrialAgreement) -> list[object]:
+    interval = None if trial.low is None or trial.high is None else f"{trial.low:.3f} to {trial.high:.3f}"
+    ratio = None if trial.ratio is None else f"{trial.ratio:.3f}"
+    return [trial.label, trial.first, trial.second, ratio, interval, trial.text, _status(trial)]
+
+
+def _status(trial: TrialAgreement) -> str | None:
+    if trial.first_status == trial.second_status:
+        return trial.first_status
+    return f"{trial.first_status or 'none'}, then {trial.second_status or 'none'}"
+
+
+def _load(place: str, url: str) -> Run:
+    """Read a folder that `edgedyno run` wrote, its `results.jsonl`, or a job of the controller."""
+    from edgedyno.controller.lab.agreement import Run
+
+    path = Path(place)
+    if path.exists():
+        folder = path if path.is_dir() else path.parent
+        return Run(
+            read_results(path), verdicts_of_folder(folder) if (folder / "verdict.json").exists() else []
+        )
     with Controller(url) as controller:
-        return controller.results(job=place)
-
-
-def _cells(results: list[Result]) -> dict[Cell, LatencySummary]:
-    return {
-        (one.model, one.runtime, one.precision, one.threads, one.cores, one.batch): one.latency_seconds
-        for one in results
-        if one.latency_seconds is not None and one.validity.valid
-    }
-
-
-def _change(cell: Cell, first: LatencySummary, second: LatencySummary) -> Change:
-    ratio = second.p50 / first.p50
-    low, high = ratio_interval(first, second)
-    model, runtime, precision, threads, cores, _ = cell
-    return Change(
-        model,
-        runtime,
-        precision,
-        threads,
-        cores,
-        first.p50,
-        second.p50,
-        ratio,
-        low,
-        high,
-        _conclude(low, high),
-    )
-
-
-def ratio_interval(first: LatencySummary, second: LatencySummary) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of second / first: both medians' log-errors in quadrature (delta method)."""
-    ends = (first.p50_low, first.p50_high, second.p50_low, second.p50_high)
-    if any(end is None or end <= 0 for end in ends):
-        return None, None
-    a_low, a_high, b_low, b_high = (math.log(end or 1.0) for end in ends)
-    centre = math.log(second.p50 / first.p50)
-    down = math.hypot(math.log(second.p50) - b_low, a_high - math.log(first.p50))
-    up = math.hypot(b_high - math.log(second.p50), math.log(first.p50) - a_low)
-    return math.exp(centre - down), math.exp(centre + up)
-
-
-def _conclude(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "cannot tell: a median has no interval"
-    if low > 1:
-        return "second is slower"
-    return "second is faster" if high < 1 else "no difference shown"
-
-
-def _interval(change: Change) -> str:
-    return "-" if change.ratio_low is None else f"{change.ratio_low:.3f} to {change.ratio_high:.3f}"
+        return Run(controller.results(job=place), verdicts_of_job(place, url))

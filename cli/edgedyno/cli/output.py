@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from edgedyno.core.result import NOT_TRIED
+from edgedyno.core.stages import end_to_end_seconds
 from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
 
 RESULT_COLUMNS = (
     "board", "model", "runtime", "precision", ">threads", "cores", ">p50", "±", ">accuracy",
-    ">drop", "energy", "note",
+    ">drop", ">end to end", ">missed", ">throughput", ">slowdown", "energy", "note",
 )  # fmt: skip
 
 
@@ -76,9 +79,21 @@ def result_row(result: Result) -> list[object]:
         _half_width(result),
         f"{accuracy.value:.3f}" if accuracy else None,
         f"{drop.value * 100:.1f} pt" if drop else None,
+        format_seconds(end_to_end) if (end_to_end := end_to_end_seconds(result)) else None,
+        *_scenario_cells(result),
         f"{energy.value * 1e3:.3g} mJ" if energy else None,
         note(result),
     ]
+
+
+def _scenario_cells(result: Result) -> tuple[str | None, str | None, str | None]:
+    """Return missed deadlines, throughput and slowdown, each where it is what the scenario measures."""
+    deadlines, rate, soak = result.deadlines, result.throughput_per_second_interval, result.soak
+    return (
+        f"{deadlines.missed}/{deadlines.arrivals}" if deadlines else None,
+        f"{rate.value:.3g} /s" if rate else None,
+        f"x{soak.slowdown.value:.2f}" if soak else None,
+    )
 
 
 def _precision(result: Result) -> str:
@@ -96,7 +111,8 @@ def _half_width(result: Result) -> str | None:
 def note(result: Result) -> str:
     """Say in a few words what a reader must know of a result before believing its numbers."""
     if result.failure is not None:
-        return f"{result.status}: {result.failure.text}"
+        status = "not tried" if result.failure.code == NOT_TRIED else result.status
+        return f"{status}: {result.failure.text}"
     if not result.validity.valid:
         return "void: " + "; ".join(result.validity.reasons)
     if result.eliminated:
@@ -105,8 +121,14 @@ def note(result: Result) -> str:
 
 
 def print_results(results: list[Result], *, title: str = "") -> None:
-    """Print results as a table, without the columns that say the same or nothing in every row."""
-    rows = [result_row(result) for result in results]
+    """Print results as a table, without the columns that say the same or nothing in every row.
+
+    What a search left out is told in one line beneath.
+    """
+    left_out = [one.failure.text for one in results if one.failure and one.failure.code == NOT_TRIED]
+    rows = [
+        result_row(result) for result in results if not (result.failure and result.failure.code == NOT_TRIED)
+    ]
     names = list(RESULT_COLUMNS)
     dull = {
         index
@@ -116,3 +138,7 @@ def print_results(results: list[Result], *, title: str = "") -> None:
     }
     shown = [index for index in range(len(names)) if index not in dull]
     print_table(title, [names[i] for i in shown], [[row[i] for i in shown] for row in rows])
+    if left_out:
+        (most, _), *others = Counter(left_out).most_common()
+        more = f" ({len(others)} other reasons)" if others else ""
+        stdout().print(f"{len(left_out)} cells were not tried: {most}{more}", markup=False, soft_wrap=True)

@@ -37,9 +37,9 @@ def write_results(folder: Path, results: Iterable[Result]) -> None:
     )
 
 
-def read_results(folder: Path) -> list[Result]:
-    """Read `results.jsonl` from a folder; raise ConfigError where it is missing or damaged."""
-    path = folder / "results.jsonl"
+def read_results(place: Path) -> list[Result]:
+    """Read a folder's `results.jsonl`, or such a file; raise ConfigError where it is missing or damaged."""
+    path = place / "results.jsonl" if place.is_dir() else place
     decoder = msgspec.json.Decoder(Result)
     try:
         lines = path.read_bytes().splitlines()

@@ -12,6 +12,8 @@ from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_results, print_table, say
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError
+from edgedyno.core.stages import END_TO_END, end_to_end_seconds
+from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
     from edgedyno.core.result import Result
@@ -43,7 +45,13 @@ def show(trial: str, *, job: str | None, url: str, as_json: bool) -> None:
         print_json(found)
         return
     for result in found:
-        print_table(result.trial, ("", ""), flatten(result).items())
+        print_table(result.trial, ("", ""), [*flatten(result).items(), *_sums(result)])
+
+
+def _sums(result: Result) -> list[tuple[str, object]]:
+    """Return what is computed from several fields, under a name that says so."""
+    seconds = end_to_end_seconds(result)
+    return [] if seconds is None else [(END_TO_END, format_seconds(seconds))]
 
 
 def export(*, job: str | None, board: str | None, form: str, url: str) -> None:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.lab.verdict import Verdict
 
+LEAST_WIDTH, PLAIN_WIDTH, MOST_WIDTH = 60, 80, 140
 STYLES = {"recommended": "bold green", "none meets": "bold red", "cannot tell": "bold yellow"}
 
 
 def show_verdict(job: str, *, url: str, as_json: bool) -> int:
     """Print the verdicts of a job or folder; return 1 where a requirement is not met."""
-    verdicts = _from_folder(Path(job)) if Path(job).is_dir() else _from_controller(job, url)
+    verdicts = verdicts_of_folder(Path(job)) if Path(job).is_dir() else verdicts_of_job(job, url)
     if as_json:
         print_json({"verdicts": verdicts})
     else:
@@ -42,11 +43,16 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     from edgedyno.controller.lab.verdict import verdict_lines
 
     for verdict in verdicts:
-        headline, *rest = verdict_lines(verdict)
+        headline, *rest = verdict_lines(verdict, width=text_width())
         stdout().print()
         stdout().print(headline, style=STYLES.get(verdict.answer, "bold"), markup=False, soft_wrap=True)
         for line in rest:
             stdout().print(line, markup=False, soft_wrap=True)
+
+
+def text_width() -> int:
+    """Return the terminal's width within reason; 80 columns where the output goes elsewhere."""
+    return min(max(stdout().width, LEAST_WIDTH), MOST_WIDTH) if stdout().is_terminal else PLAIN_WIDTH
 
 
 def write_report(job: str, *, out: Path | None, url: str) -> None:
@@ -65,7 +71,8 @@ def decode_verdicts(data: object) -> list[Verdict]:
     return msgspec.convert(data, list[Verdict])
 
 
-def _from_folder(folder: Path) -> list[Verdict]:
+def verdicts_of_folder(folder: Path) -> list[Verdict]:
+    """Read `verdict.json` from a results folder; raise ConfigError where it is missing or damaged."""
     path = folder / "verdict.json"
     try:
         return decode_verdicts(msgspec.json.decode(path.read_bytes()))
@@ -73,6 +80,7 @@ def _from_folder(folder: Path) -> list[Verdict]:
         raise ConfigError(f"{path}: no verdict here ({error})", code="results.missing") from error
 
 
-def _from_controller(job: str, url: str) -> list[Verdict]:
+def verdicts_of_job(job: str, url: str) -> list[Verdict]:
+    """Return the verdicts of a job of the controller."""
     with Controller(url) as controller:
         return decode_verdicts(controller.call("GET", f"/jobs/{job}/verdict")["verdicts"])

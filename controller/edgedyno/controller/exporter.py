@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector
 from edgedyno.controller.reception import DURATION_BOUNDS, Tally
 from edgedyno.controller.store.boards import Board
 from edgedyno.core.messages import ExecutionRecord, ExecutionState, Telemetry
-from edgedyno.core.result import Result
+from edgedyno.core.result import Result, StageSummary
+from edgedyno.core.stages import end_to_end_seconds
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -191,6 +192,26 @@ def _results(cells: list[Cell]) -> Iterator[Metric]:
     yield from _energy(cells)
     simple: dict[str, tuple[str, Callable[[Result], float | None]]] = {
         "throughput_per_second": ("Inferences per second.", lambda r: r.throughput_per_second),
+        "preprocess_seconds": ("Median time to prepare an image.", lambda r: _p50(r.preprocess_seconds)),
+        "postprocess_seconds": ("Median time to decode an output.", lambda r: _p50(r.postprocess_seconds)),
+        "end_to_end_seconds": ("Sum of the medians of all stages of an image.", end_to_end_seconds),
+        "after_switch_seconds": (
+            "What the first inference after a switch between trials costs more.",
+            lambda r: r.after_switch_seconds.value if r.after_switch_seconds else None,
+        ),
+        "arrivals": (
+            "Inputs that came by the clock.",
+            lambda r: r.deadlines.arrivals if r.deadlines else None,
+        ),
+        "deadlines_missed": (
+            "Of the arrivals, those answered too late or never.",
+            lambda r: r.deadlines.missed if r.deadlines else None,
+        ),
+        "soak_slowdown_ratio": (
+            "Last over first median of a soak: 1.1 is 10 % slower.",
+            lambda r: r.soak.slowdown.value if r.soak else None,
+        ),
+        "settled": ("Whether the job's precision was reached.", lambda r: r.settled),
         "load_seconds": ("Time to load the variant.", lambda r: r.load_seconds),
         "first_inference_seconds": ("Time of the first inference.", lambda r: r.first_inference_seconds),
         "peak_resident_memory_bytes": ("Peak memory of the worker.", lambda r: r.peak_rss_bytes),
@@ -216,6 +237,10 @@ def _results(cells: list[Cell]) -> Iterator[Metric]:
         extra = (result.runtime_version, result.effective_precision, result.format, energy and energy.source)
         info.add_metric([*cell_of(result), *(str(fact or "") for fact in extra)], 1)
     yield from (recommended, info)
+
+
+def _p50(stage: StageSummary | None) -> float | None:
+    return stage.p50 if stage else None
 
 
 def _latency(cells: list[Cell]) -> Metric:

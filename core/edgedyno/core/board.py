@@ -19,6 +19,10 @@ class Cpu(Struct, frozen=True):
 
     clusters: list[Cluster]
     features: list[str]
+    offline: list[int] = []
+    """CPUs that are present and switched off; in no core set."""
+    barred: list[int] = []
+    """CPUs that are online, but not for the agent: outside its affinity mask or cgroup; in no core set."""
 
 
 class PowerSource(Struct, frozen=True):

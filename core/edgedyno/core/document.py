@@ -13,7 +13,7 @@ import yaml
 from msgspec import inspect
 
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.units import parse_quantity
+from edgedyno.core.units import format_quantity, parse_quantity
 
 T = TypeVar("T")
 MAX_DEPTH = 50
@@ -108,7 +108,7 @@ class _Document:
         """Report unknown and missing keys and wrong choices; convert quantities."""
         if isinstance(kind, inspect.Metadata):
             dimension = (kind.extra or {}).get("dimension")
-            return self._quantity(data, dimension, path) if dimension else self.check(data, kind.type, path)
+            return self._quantity(data, kind, path) if dimension else self.check(data, kind.type, path)
         if isinstance(kind, inspect.UnionType):
             return self._union(data, kind, path)
         if isinstance(kind, inspect.StructType) and isinstance(data, dict):
@@ -159,12 +159,16 @@ class _Document:
                 self.add(path, f"found {_show(data)}, expected {others}{nearest(data, literals)}")
         return data
 
-    def _quantity(self, data: Any, dimension: str, path: Path) -> Any:
+    def _quantity(self, data: Any, kind: inspect.Metadata, path: Path) -> Any:
+        dimension = (kind.extra or {})["dimension"]
         try:
-            return parse_quantity(data, dimension)
+            value = parse_quantity(data, dimension)
         except ConfigError as error:
             self.add(path, str(error))
             return data
+        if not _within(value, kind.type):
+            self.add(path, _beyond(data, value, kind.type, dimension))
+        return value
 
     def add(self, path: Path, text: str) -> None:
         """Note a mistake at `path`."""
@@ -188,6 +192,27 @@ def nearest(found: object, known: typing.Iterable[object]) -> str:
     """Return `; did you mean 'x'?` for the known name closest to `found`, or nothing."""
     close = difflib.get_close_matches(str(found), [str(name) for name in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _within(value: float, kind: inspect.Type) -> bool:
+    """Return whether a number keeps to the bounds of its type."""
+    if not isinstance(kind, inspect.FloatType):
+        return True
+    lows = (kind.gt is None or value > kind.gt) and (kind.ge is None or value >= kind.ge)
+    return lows and (kind.lt is None or value < kind.lt) and (kind.le is None or value <= kind.le)
+
+
+def _beyond(data: object, value: float, kind: inspect.Type, dimension: str) -> str:
+    """Say which bounds a quantity broke, and what a ratio without a unit may have meant."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    bounds = [
+        f"{word} {format_quantity(bound, dimension)}"
+        for name, word in words.items()
+        if (bound := getattr(kind, name)) is not None
+    ]
+    bare = dimension == "ratio" and not str(data).strip().endswith(("%", "pt"))
+    hint = f"; did you mean '{value:g}%'?" if bare and _within(value / 100, kind) else ""
+    return f"found {_show(data)}, expected a {dimension} {' and '.join(bounds)}{hint}"
 
 
 def _at(data: Any, path: Path) -> Any:

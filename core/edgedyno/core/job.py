@@ -11,6 +11,10 @@ from edgedyno.core.units import Bytes, Joules, PerSecond, Ratio, Seconds, Watts
 
 Precision = Literal["fp32", "fp16", "int8"]
 Threads = Annotated[int, Meta(ge=1, le=4096)] | Literal["all"]
+_ANY = Meta(min_length=1)
+_POSITIVE = Meta(gt=0)
+# An interval as wide as the value itself tells nothing: beyond 50 % a typing error is likelier (2 for 2%).
+_PRECISION = Meta(gt=0, le=0.5)
 
 
 class BoardSelector(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -24,7 +28,7 @@ class BoardSelector(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class FixedRate(Struct, frozen=True, forbid_unknown_fields=True):
     """A camera: inputs arrive by the clock."""
 
-    fps: PerSecond
+    fps: Annotated[PerSecond, Meta(gt=0)]
 
 
 class Throughput(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,48 +56,48 @@ class Sweep(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
     runtimes: list[str] = []
     """Empty: every runtime that the board has and that can run a variant."""
-    precisions: list[Precision] = field(default_factory=lambda: ["fp32", "fp16", "int8"])
-    threads: list[Threads] = field(default_factory=lambda: [1, "all"])
-    cores: list[str] = field(default_factory=lambda: ["all"])
-    batch: list[Annotated[int, Meta(ge=1, le=1024)]] = field(default_factory=lambda: [1])
+    precisions: Annotated[list[Precision], _ANY] = field(default_factory=lambda: ["fp32", "fp16", "int8"])
+    threads: Annotated[list[Threads], _ANY] = field(default_factory=lambda: [1, "all"])
+    cores: Annotated[list[str], _ANY] = field(default_factory=lambda: ["all"])
+    batch: Annotated[list[Annotated[int, Meta(ge=1, le=1024)]], _ANY] = field(default_factory=lambda: [1])
     scenario: Literal["single-stream"] | Scenario = "single-stream"
 
 
 class Measure(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How surely and how long to measure."""
 
-    precision: Ratio = 0.02
+    precision: Annotated[Ratio, _PRECISION] = 0.02
     """Half-width of the 95 % interval of each median and of the ratios that decide."""
-    max_seconds: Seconds = 600.0
+    max_seconds: Annotated[Seconds, Meta(ge=1)] = 600.0
     """For measuring one execution; what it could not settle is reported as such."""
 
 
 class Require(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Limits that the deployment must meet; the verdict obeys them."""
 
-    latency_p50: Seconds | None = None
-    latency_p90: Seconds | None = None
-    latency_p95: Seconds | None = None
-    latency_p99: Seconds | None = None
-    throughput: PerSecond | None = None
-    accuracy: Ratio | None = None
-    accuracy_drop: Ratio | None = None
+    latency_p50: Annotated[Seconds, _POSITIVE] | None = None
+    latency_p90: Annotated[Seconds, _POSITIVE] | None = None
+    latency_p95: Annotated[Seconds, _POSITIVE] | None = None
+    latency_p99: Annotated[Seconds, _POSITIVE] | None = None
+    throughput: Annotated[PerSecond, _POSITIVE] | None = None
+    accuracy: Annotated[Ratio, Meta(ge=0, le=1)] | None = None
+    accuracy_drop: Annotated[Ratio, Meta(gt=-1, lt=1)] | None = None
     """Against this model's FP32 on the same images."""
-    power: Watts | None = None
-    energy: Joules | None = None
+    power: Annotated[Watts, _POSITIVE] | None = None
+    energy: Annotated[Joules, _POSITIVE] | None = None
     """Per inference."""
-    memory: Bytes | None = None
-    size: Bytes | None = None
+    memory: Annotated[Bytes, _POSITIVE] | None = None
+    size: Annotated[Bytes, _POSITIVE] | None = None
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """When an execution ends as TIMED_OUT."""
 
-    whole: Seconds = 7200.0
+    whole: Annotated[Seconds, _POSITIVE] = 7200.0
     """From its start to its end."""
-    silence: Seconds = 900.0
+    silence: Annotated[Seconds, _POSITIVE] = 900.0
     """Without a word from its board."""
-    queue: Seconds = 86400.0
+    queue: Annotated[Seconds, _POSITIVE] = 86400.0
     """From submission to its start."""
 
 

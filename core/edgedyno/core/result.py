@@ -10,6 +10,8 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.profile import Sha256
 
 Status = Literal["ok", "failed", "skipped"]
+NOT_TRIED = "search.not_tried"
+"""Failure code of a skipped trial that a search left out."""
 
 
 class LatencySummary(Struct, frozen=True):
@@ -110,15 +112,55 @@ class Drop(Struct, frozen=True):
 
 
 class Conditions(Struct, frozen=True, omit_defaults=True):
-    """Under what circumstances the trial ran. An unreadable quantity is absent or None."""
+    """Under what circumstances the trial ran. An unreadable quantity is absent or None.
+
+    Over several rounds: the lowest clock, everything else as bad as its worst round, and counts added up.
+    Ratios are of the wall time of a round.
+    """
 
     governor: dict[str, str] = {}
     frequency_hz: dict[str, float] = {}
+    """The lowest clock that was seen, by cpufreq policy."""
+    frequency_before_hz: dict[str, float] = {}
+    """Before the first round."""
+    frequency_after_hz: dict[str, float] = {}
+    """After the last round."""
+    frequency_max_hz: dict[str, float] = {}
+    """The limit that was set while measuring (scaling_max_freq), not what the silicon could do."""
     temperature_celsius: dict[str, float] = {}
+    """The hottest that was seen at a round's beginning or end."""
     throttled: bool | None = None
+    throttle_counts: dict[str, int] = {}
+    """By how much throttle counters moved; those that stood still are left out."""
     load: float | None = None
     pressure: dict[str, float] = {}
+    """Share of the time in which some task waited: `cpu_some`, `memory_some`, `io_some`."""
+    foreign_cpu_ratio: float | None = None
+    """CPU time of others on the used cores (and their siblings in hardware), of those cores' time."""
+    other_cores_ratio: float | None = None
+    """CPU time of others on all other cores, of those cores' time."""
+    run_delay_ratio: float | None = None
+    """How long the worker's threads could run and had to wait for a CPU: thread-seconds per second."""
+    voluntary_switches: int | None = None
+    """Context switches of the worker's threads, which waited for something."""
+    involuntary_switches: int | None = None
+    """Context switches of the worker's threads, which were made to give way."""
+    major_faults: int | None = None
+    """Pages that the worker had to wait for storage for."""
+    steal_ratio: float | None = None
+    """What the hypervisor took of the used cores."""
+    swap_pages: int | None = None
+    quota_throttles: int | None = None
+    """How often the control group's CPU quota stopped the worker."""
     power_mode: str | None = None
+    rounds: int | None = None
+    """Windows of about a second that the trial took part in."""
+    void_rounds: int | None = None
+    """Those of them that were disturbed: measured again while time lasted."""
+    gating_seconds: float | None = None
+    """How long the board was left to cool down before this trial's measuring, in all."""
+    gating_reason: str | None = None
+    """Why it was not cool even so, or could not be seen; None: it was."""
     kernel: str = ""
     agent_version: str = ""
     extra: dict[str, Any] = {}

@@ -61,6 +61,15 @@ def _expected(found: object, dimension: str) -> str:
     return f"found {found!r}, expected a {dimension} such as {EXAMPLES[dimension]!r} (units: {units})"
 
 
+def format_quantity(value: float, dimension: str) -> str:
+    """Write a quantity as a user would: `50%`, `1 s`, `15 W`."""
+    if dimension == "time":
+        return format_seconds(value) if value else "0 s"
+    if dimension == "ratio":
+        return f"{100 * value:g}%"
+    return f"{value:g} {next(iter(UNITS[dimension]))}"
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration with three significant digits and the unit that suits it."""
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):

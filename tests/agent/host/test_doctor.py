@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
 
-from edgedyno.agent import doctor
-from edgedyno.agent.doctor import Finding, examine
+from edgedyno.agent import doctor, neighbours
+from edgedyno.agent.doctor import examine
+from edgedyno.agent.finding import Finding
+from edgedyno.agent.host.place import locate
+from edgedyno.agent.main import main
 from edgedyno.core.board import RuntimeInfo
 from tests.agent.boards import board, copy_board, write
 
@@ -63,6 +68,139 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     examine(tree)
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+
+
+CPU = "rootfs/sys/devices/system/cpu"
+
+
+def test_clocks_that_are_limited_or_boosted(tmp_path: Path) -> None:
+    tree = copy_board("rpi4b", tmp_path)
+    write(tree / CPU / "cpufreq/policy0/cpuinfo_max_freq", "1800000")
+    write(tree / CPU / "cpufreq/policy0/scaling_max_freq", "1200000")
+    write(tree / CPU / "cpufreq/boost", "1")
+    found = _by_name(examine(tree))
+    assert found["clock limit"].status == "warn"
+    assert found["clock limit"].text == "the clock is limited: policy0 at 1200 of 1800 MHz"
+    assert "cpuinfo_max_freq" in (found["clock limit"].remedy or "")
+    assert found["boost"].status == "info"
+    assert found["boost"].remedy == "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
+    write(tree / CPU / "intel_pstate/no_turbo", "0")
+    assert "no_turbo" in (_by_name(examine(tree))["boost"].remedy or "")
+
+
+def test_a_board_that_is_or_was_throttled(tmp_path: Path) -> None:
+    tree = copy_board("rpi4b", tmp_path)
+    assert "throttled" not in _by_name(examine(tree))
+    write(tree / "rootfs/sys/devices/platform/soc/soc:firmware/get_throttled", "50001")
+    found = _by_name(examine(tree))["throttled"]
+    assert found.text == (
+        "the board is or was throttled: undervoltage now; undervoltage since boot; throttled since boot"
+    )
+    assert "supply" in (found.remedy or "")
+
+
+def test_the_power_mode(tmp_path: Path) -> None:
+    assert _by_name(examine(board("jetson-orin-nano")))["power mode"].status == "ok"
+    tree = copy_board("x86-rapl", tmp_path)
+    write(tree / "rootfs/sys/firmware/acpi/platform_profile", "low-power")
+    assert _by_name(examine(tree))["power mode"].status == "warn"
+
+
+def test_what_the_kernel_does_with_cpus_and_memory(tmp_path: Path) -> None:
+    tree = copy_board("vm-bare", tmp_path)
+    write(tree / CPU / "smt/active", "1")
+    write(tree / CPU / "isolated", "")
+    write(tree / "rootfs/sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never")
+    write(
+        tree / "rootfs/proc/stat", "cpu 1\ncpu0 80 0 0 9 0 0 0 20 0 0\ncpu1 100 0 0 9 0 0 0 0 0 0\nintr 1\n"
+    )
+    found = _by_name(examine(tree))
+    assert {found[name].status for name in ("smt", "isolation", "huge pages")} == {"info"}
+    assert "hypervisor kept 10.0% of the CPU time" in found["steal"].text
+
+
+def test_a_quota_is_fatal_unless_it_is_wide(tmp_path: Path) -> None:
+    tree = copy_board("vm-bare", tmp_path)
+    write(tree / "rootfs/proc/self/cgroup", "0::/\n")
+    write(tree / "rootfs/proc/stat", "cpu 1\ncpu0 1 0 0 9 0 0 0 0 0 0\ncpu1 1 0 0 9 0 0 0 0 0 0\nintr 1\n")
+    base = tree / "rootfs/sys/fs/cgroup"
+    write(base / "cgroup.controllers", "cpu")
+    write(base / "cpu.stat", "nr_throttled 0\n")
+    write(base / "cpu.max", "150000 100000")
+    found = _by_name(examine(tree))["quota"]
+    assert found.status == "fail"
+    assert "a CPU quota of 1.5 CPUs" in found.text
+    assert "--cpuset-cpus" in (found.remedy or "")
+    for harmless in ("max 100000", "400000 100000"):
+        write(base / "cpu.max", harmless)
+        assert "quota" not in _by_name(examine(tree))
+
+
+def test_services_desktop_and_timers(tmp_path: Path) -> None:
+    tree = copy_board("rock-5b", tmp_path)
+    for pid, name in ((501, "irqbalance"), (502, "gnome-shell"), (503, "innocent")):
+        write(tree / f"rootfs/proc/{pid}/stat", f"{pid} ({name}) S {'0 ' * 20}")
+    write(tree / "rootfs/etc/systemd/system/timers.target.wants/apt-daily.timer", "")
+    found = _by_name(examine(tree))
+    assert found["services"].text == "irqbalance is running and moves interrupts between cores"
+    assert found["services"].remedy == "sudo systemctl stop irqbalance"
+    assert found["desktop"].text == "a desktop session is running (gnome-shell)"
+    assert found["timers"].remedy == "sudo systemctl stop apt-daily.timer"
+
+
+def test_files_that_may_not_be_read_come_with_what_grants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    write(tree / "rootfs/proc/sys/kernel/perf_event_paranoid", "4")
+    write(tree / "rootfs/dev/ipmi0", "")
+    allowed = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, mode: not str(path).endswith(("energy_uj", "ipmi0")) and allowed(path, mode),
+    )
+    found = [finding for finding in examine(tree) if finding.name == "permissions"]
+    remedies = {finding.text.split(" may")[0].rpartition("/")[2]: finding.remedy or "" for finding in found}
+    assert "systemd-tmpfiles --create /etc/tmpfiles.d/edgedyno-rapl.conf" in remedies["energy_uj"]
+    assert "intel-rapl:*/energy_uj 0440 root edgedyno" in remedies["energy_uj"]
+    assert 'KERNEL=="ipmi*", GROUP="edgedyno"' in remedies["ipmi0"]
+    assert found[-1].status == "info"
+    assert "perf_event_paranoid is 4" in found[-1].text
+
+
+def test_a_busy_program_is_seen_and_is_load() -> None:
+    before = neighbours._programs(locate())
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            findings = list(neighbours.neighbour_findings(locate(), sorted(os.sched_getaffinity(0))))
+            after = neighbours._programs(locate())
+        finally:
+            busy.kill()
+    load = _by_name(findings)["load"]
+    assert load.status == "warn"
+    assert "pid" in load.text
+    assert busy.pid not in before
+    assert after[busy.pid].cpu_seconds > 0
+    assert os.getpid() not in after
+
+
+def test_the_busiest_programs_are_named_with_their_ids() -> None:
+    def program(pid: int, seconds: float) -> neighbours._Program:
+        return neighbours._Program(pid, f"p{pid}", seconds)
+
+    before = {pid: program(pid, 10.0) for pid in range(1, 7)}
+    after = {pid: program(pid, 10.0 + pid / 20) for pid in range(1, 6)} | {9: program(9, 0.5)}
+    assert neighbours._busiest(before, after) == "p9 pid 9: 100%, p5 pid 5: 50%, p4 pid 4: 40%, p3 pid 3: 30%"
+    assert neighbours._busiest(after, after) == ""
+
+
+def test_the_command_reads_a_recorded_board(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--root", str(board("rpi4b")), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"name": "governor", "status": "warn"}.items() <= next(
+        finding for finding in printed if finding["name"] == "governor"
+    ).items()
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from edgedyno.agent.host import tools
 from edgedyno.agent.host.cpuinfo import read_cpuinfo
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.host.powermode import read_power_mode
-from edgedyno.agent.host.proc import read_cpu_time, read_pressure_seconds, read_process_seconds
+from edgedyno.agent.host.proc import read_cpu_time, read_pressure_seconds
 from edgedyno.agent.host.system import read_container, read_kernel, read_os, read_virtual_machine
+from edgedyno.agent.host.tasks import MAX_THREADS, ThreadTime, read_process, waited
 from edgedyno.agent.host.thermal import find_temperature_files, read_temperatures
 from edgedyno.agent.host.throttle import decode_throttled, find_throttle_probes, parse_get_throttled
 from edgedyno.agent.host.tools import LiveTools, RecordedTools
@@ -124,5 +125,25 @@ def test_proc_garbage(tmp_path: Path) -> None:
     write(tmp_path / "proc/pressure/cpu", "garbage")
     write(tmp_path / "proc/5/stat", "5 (x) S 1")
     assert read_pressure_seconds(tmp_path) is None
-    assert read_process_seconds(tmp_path, 5) is None
-    assert read_process_seconds(tmp_path, 6) is None
+    assert read_process(tmp_path, 5) is None
+    assert read_process(tmp_path, 6) is None
+
+
+def test_many_threads_are_read_without_their_switches(tmp_path: Path) -> None:
+    write(tmp_path / "proc/5/stat", "5 (x) S " + "0 " * 20)
+    for task in range(MAX_THREADS + 9):
+        write(tmp_path / f"proc/5/task/{task}/schedstat", "1 2000000000 3")
+        if task < 3:
+            write(tmp_path / f"proc/5/task/{task}/status", "voluntary_ctxt_switches:\t7\n")
+    many = read_process(tmp_path, 5)
+    assert many is not None
+    assert len(many.threads) == MAX_THREADS
+    assert many.threads[0] == ThreadTime(2.0, None, None)
+    for task in range(3, MAX_THREADS + 9):
+        (tmp_path / f"proc/5/task/{task}/schedstat").unlink()
+        (tmp_path / f"proc/5/task/{task}").rmdir()
+    few = read_process(tmp_path, 5)
+    assert few is not None
+    assert few.threads[0] == ThreadTime(2.0, 7, None)
+    # What was not counted before cannot be a difference after.
+    assert waited({5: many}, {5: few}) == (0.0, None, None)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
+from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.job import FixedRate, Measure, Scenario, Soak, Sweep, Throughput
 from edgedyno.core.manifest import ArtifactRef, Failure, Manifest, Variant
+from tests.agent.boards import board, copy_board, write
 from tests.agent.measure.requests import MODEL, capabilities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedyno.core.board import Capabilities
 
 ORT = RuntimeInfo("onnxruntime", "1.31.1", available=True, formats=["onnx"])
 OLD_ORT = RuntimeInfo("onnxruntime", "1.19.2", available=True, formats=["onnx"], environment="old")
@@ -56,7 +64,7 @@ def test_more_threads_than_the_board_has_are_skipped() -> None:
 def test_core_sets_by_number() -> None:
     trials, skipped = cells(FP32, threads=["all"], cores=["0-1,3", "2-9"])
     assert [(cell.threads, cell.cpus) for cell in trials] == [(3, [0, 1, 3])]
-    assert reason(skipped[0]) == "core set '2-9' names CPU 4, this board has 0, 1, 2, 3"
+    assert reason(skipped[0]) == "core set '2-9' names CPU 4-9, this board has 0-3"
 
 
 def test_unknown_core_set_names_the_nearest() -> None:
@@ -65,6 +73,61 @@ def test_unknown_core_set_names_the_nearest() -> None:
         "found no core set 'bigg', expected one of all, big, little, or CPUs such as '0-3'; "
         "did you mean 'big'?"
     )
+
+
+def on_board(found: Capabilities, *cores: str) -> list[Cell]:
+    """Plan one variant with all threads on each core set."""
+    sweep = Sweep(precisions=["fp32"], threads=["all"], cores=list(cores))
+    planned = plan(
+        Manifest("j", "e", MODEL, [FP32], sweep, Measure()), structs.replace(found, runtimes=[ORT])
+    )
+    return [*planned.trials, *planned.skipped]
+
+
+def test_an_offline_cpu_is_named_with_the_way_to_bring_it_online(tmp_path: Path) -> None:
+    tree = copy_board("rock-5b", tmp_path)
+    write(tree / "rootfs/sys/devices/system/cpu/online", "0-3,6-7\n")
+    (cell,) = on_board(read_capabilities(root=tree), "4-7")
+    assert cell.failure == Failure(
+        "cores.offline",
+        "core set '4-7' names CPU 4-5, which is offline; expected CPUs out of 0-3,6-7, or bring it online: "
+        "echo 1 | sudo tee /sys/devices/system/cpu/cpu4/online",
+    )
+
+
+def test_cpus_outside_the_agents_mask_are_named_as_such() -> None:
+    found = capabilities(ORT, cpus=2)
+    cpu = structs.replace(found.cpu, barred=[2, 3])
+    sets = {**found.core_sets, "node0": [0, 1], "node1": []}
+    listed, node = on_board(structs.replace(found, cpu=cpu, core_sets=sets), "1-3", "node1")
+    assert listed.failure is not None
+    assert node.failure is not None
+    assert (listed.failure.code, node.failure.code) == ("cores.barred", "cores.barred")
+    assert "'1-3' names CPU 2-3, which the agent may not use" in listed.failure.text
+    assert "'node1' has no CPU that the agent may use" in node.failure.text
+    assert "expected CPUs out of 0-1" in node.failure.text
+    assert "affinity mask and cgroup" in node.failure.text
+
+
+def test_core_sets_within_a_memory_node_bind_memory_to_it() -> None:
+    cells = on_board(
+        read_capabilities(root=board("kunpeng920-2s")), "all", "node0", "node3", "cluster0", "32-40", "31-32"
+    )
+    assert [(cell.cores, cell.memory_node) for cell in cells] == [
+        ("all", None),
+        ("node0", 0),
+        ("node3", 3),
+        ("cluster0", 0),
+        ("32-40", 1),
+        ("31-32", None),
+    ]
+
+
+def test_one_memory_node_needs_no_binding() -> None:
+    assert [cell.memory_node for cell in on_board(read_capabilities(root=board("x86-rapl")), "all", "0")] == [
+        None,
+        None,
+    ]
 
 
 def test_runtime_that_is_not_there() -> None:

@@ -8,12 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec import structs
 
+from edgedyno.agent.environments import find_plugins
+from edgedyno.agent.measure.journal import Journal
+from edgedyno.agent.measure.planner import plan
+from edgedyno.agent.measure.supervisor import Launch, Worker
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Failure, Variant
 from edgedyno.core.result import Predictions, Samples
@@ -27,7 +33,9 @@ from tests.agent.measure.requests import (
 )
 
 if TYPE_CHECKING:
-    from edgedyno.core.result import Result
+    from edgedyno.core.job import Precision
+    from edgedyno.core.result import Burst, Result
+    from edgedyno.core.run import RunRequest
 
 
 @pytest.fixture
@@ -280,3 +288,139 @@ def test_request_that_cannot_be_read_is_a_plain_error() -> None:
     )
     assert done.returncode == 2
     assert b"expected the path of a run request" in done.stderr
+
+
+def bursts_of(bench: Bench, result: Result) -> list[Burst]:
+    if result.samples_sha256 is None:
+        return []
+    return msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples).bursts
+
+
+def test_a_reference_that_dies_is_replaced_and_groups_still_share_a_trial(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgedyno.agent.measure.runner.MAX_WORKERS", 2)
+    dying = Variant("fp32", "script", bench.script("dying", seconds=0.001, invoke="segfault", after=600))
+    good = [Variant(name, "script", bench.script(name, seconds=0.001)) for name in ("fp16", "int8")]
+    sweep = Sweep(precisions=["fp32", "fp16", "int8"], threads=[1, 2])
+    request = bench.request(
+        [dying, *good], runtimes=[SCRIPTED], sweep=sweep, measure=Measure(precision=0.0001, max_seconds=12)
+    )
+    results = bench.run(request)
+    assert bench.ended.failure is None
+    assert [result.status for result in results] == ["failed"] * 2 + ["ok"] * 4
+    blocks = [
+        {burst.block for burst in bursts_of(bench, result)} for result in results if result.status == "ok"
+    ]
+    # Whoever became the reference after the deaths is in every later group.
+    assert any(all(len(mine & other) >= 8 for other in blocks) for mine in blocks)
+
+
+def test_time_too_short_for_a_burst_is_a_stated_outcome(bench: Bench) -> None:
+    slow = Variant("fp32", "script", bench.script("slow", seconds=1.1))
+    request = bench.request([slow], runtimes=[SCRIPTED], measure=Measure(precision=0.02, max_seconds=1.0))
+    (result,) = bench.run(request)
+    assert (result.status, result.latency_seconds, result.settled) == ("ok", None, False)
+    reason = result.latency_seconds_reason or ""
+    assert reason.startswith(
+        "1 s were too short for a burst of every trial: loading and warming up this one took "
+    )
+    assert "one inference 1.1 s" in reason
+    assert_explained(result)
+
+
+def large_sweep(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, seconds: float, precision: float = 0.0001
+) -> RunRequest:
+    """Make a sweep of six cells that counts as a large one."""
+    monkeypatch.setattr("edgedyno.agent.measure.search.WHOLE_CELLS", 2)
+    names: list[Precision] = ["fp32", "int8"]
+    variants = [Variant(name, "script", bench.script(name, seconds=0.002)) for name in names]
+    sweep = Sweep(precisions=names, threads=[1, 2], cores=["all", "big"])
+    measure = Measure(precision=precision, max_seconds=seconds)
+    return bench.request(variants, runtimes=[SCRIPTED], sweep=sweep, measure=measure)
+
+
+def test_the_finalists_of_a_large_sweep_race_side_by_side(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgedyno.agent.measure.race.HOPELESS_VOID_ROUNDS", 1)  # whatever else runs here
+    results = bench.run(large_sweep(bench, monkeypatch, seconds=40, precision=0.5))
+    assert bench.ended.failure is None
+    assert len({result.trial for result in results}) == len(results) == 6
+    tried = [result for result in results if result.status == "ok"]
+    finalists = json.loads((bench.folder / "work/run.json").read_bytes())["finalists"]
+    final = [result for result in tried if result.trial in finalists]
+    assert {result.precision for result in final} == {"fp32", "int8"}
+    blocks = [{burst.block for burst in bursts_of(bench, result)} for result in final]
+    assert len(set.intersection(*blocks)) >= 8
+
+
+def test_what_a_large_sweep_leaves_out_is_skipped_with_the_reason(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgedyno.agent.measure.runner.MAX_WORKERS", 2)
+    results = bench.run(large_sweep(bench, monkeypatch, seconds=1))
+    assert bench.ended.failure is None
+    assert [result.status for result in results] == ["ok"] * 2 + ["skipped"] * 4
+    for result in results[2:]:
+        assert result.failure is not None
+        assert result.failure.code == "search.not_tried"
+        assert "the sweep has 6 cells, and 1 s is not enough for all" in result.failure.text
+        assert_explained(result)
+    assert {result.precision for result in results[:2]} == {"fp32", "int8"}
+
+
+def scripted(bench: Bench, name: str, **script: object) -> Variant:
+    return Variant("fp32", "script", bench.script(name, **script))
+
+
+def test_spinning_runtime_is_seen_and_halted_between_its_bursts(bench: Bench) -> None:
+    variants = [scripted(bench, "quiet", seconds=0.002), scripted(bench, "spins", load="spin", seconds=0.002)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=0.01, max_seconds=3))
+    quiet, spins = bench.run(request)
+    assert quiet.status == spins.status == "ok"
+    journal = Journal(Path(request.work_dir))
+    spun = journal.trial(spins.trial)
+    assert (journal.trial(quiet.trial).waiting_cpu_ratio or 0) < 0.1 < (spun.waiting_cpu_ratio or 0)
+    assert spins.conditions.extra["waiting_cpu_ratio"] == pytest.approx(spun.waiting_cpu_ratio)
+
+
+def test_halted_worker_takes_no_cpu_while_it_waits_and_answers_all_the_same(bench: Bench) -> None:
+    request = bench.request([scripted(bench, "spins", load="spin")], runtimes=[SCRIPTED])
+    cell = plan(request.manifest, request.capabilities).trials[0]
+    plugins = {plugin.name: plugin for plugin in find_plugins()}
+    launch = Launch({"default": sys.executable}, plugins, bench.files, str(bench.folder), None)
+    with Worker(cell, launch) as worker:
+        worker.burst(1, 0.1)
+        time.sleep(0.3)
+        spinning = worker.burst(1, 0.1)
+        worker.park()
+        worker.burst(1, 0.1)
+        time.sleep(0.3)
+        halted = worker.burst(1, 0.1)
+    assert spinning.waiting_cpu_seconds > 0.1
+    assert halted.waiting_cpu_seconds < 0.2 * spinning.waiting_cpu_seconds
+    assert halted.waited_seconds > 0.3
+
+
+def test_more_trials_than_memory_holds_race_in_groups_with_one_reference(bench: Bench) -> None:
+    variants = [scripted(bench, f"v{index}", seconds=0.003) for index in range(5)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=0.01, max_seconds=6))
+    few = structs.replace(request.capabilities, memory_bytes=200 << 20)
+    results = bench.run(structs.replace(request, capabilities=few))
+    assert [result.status for result in results] == ["ok"] * 5
+    blocks = [
+        {burst.block for burst in Journal(Path(request.work_dir)).trial(result.trial).bursts}
+        for result in results
+    ]
+    assert all(len(each & blocks[0]) >= 8 for each in blocks[1:])
+    assert not blocks[1] & blocks[4]
+
+
+def test_budget_is_kept_and_what_is_open_is_said(bench: Bench) -> None:
+    variants = [scripted(bench, f"v{index}", seconds=0.02) for index in range(4)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=1e-6, max_seconds=4))
+    bench.run(request)
+    assert 2.5 < Journal(Path(request.work_dir)).run().spent_seconds < 5.5
+    assert [result.settled for result in bench.results] == [False] * 4

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgedyno.agent.measure.contender import burst_length
+from edgedyno.agent.measure.contender import Shape, burst_shape
 from edgedyno.agent.measure.journal import TrialLog
 from edgedyno.agent.measure.planner import Cell
 from edgedyno.agent.measure.race import HOPELESS_VOID_ROUNDS, is_hopeless
@@ -100,10 +100,11 @@ def test_remaining_time_follows_the_root_law() -> None:
 
 
 def test_bursts_are_short_and_slow_models_get_single_inferences() -> None:
-    assert burst_length(0.0001) == 24
-    assert burst_length(0.005) == 2
-    assert burst_length(0.05) == 1
-    assert burst_length(1.0) == 1
+    assert burst_shape(0.0001) == Shape(25, 1)
+    assert burst_shape(0.005) == Shape(3, 1)
+    assert burst_shape(0.015) == Shape(2, 1)
+    assert burst_shape(0.05) == Shape(1, 0)
+    assert [burst_shape(1.0).in_block(block) for block in range(8)] == [1, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_board_that_is_never_quiet_is_given_up() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ from onnxconverter_common import float16
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
 from edgedyno.agent.runtimes.onnxruntime import OnnxRuntime
 from tests.agent.measure.requests import SAMPLES
-from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,17 +82,6 @@ def test_probe_runs_the_tiny_model() -> None:
     found = OnnxRuntime().probe()
     assert found.available, found.reason
     assert found.formats == ("onnx",)
-
-
-def test_tiny_model_is_what_its_script_makes() -> None:
-    from edgedyno.agent.runtimes import onnxruntime as plugin
-
-    made = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/make-probe-model")], check=True, capture_output=True, text=True
-    )
-    import base64
-
-    assert base64.b64decode(made.stdout) == plugin._TINY_MODEL
 
 
 def test_bound_inputs_give_the_outputs_of_a_plain_run(tmp_path: Path) -> None:

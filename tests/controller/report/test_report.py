@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from edgedyno.controller.lab.report import Section, render_report
+from edgedyno.controller.lab.report.conditions import describe_conditions
 from edgedyno.controller.lab.report.reproduce import job_yaml
 from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.document import decode_yaml
 from edgedyno.core.job import BoardSelector, JobSpec, Measure, Require, Sweep
-from edgedyno.core.manifest import ArtifactRef, Image, ResolvedJob
+from edgedyno.core.manifest import ArtifactRef, Failure, Image, ResolvedJob
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
+from edgedyno.core.result import NOT_TRIED, Bounded, Deadlines, Soak, StageSummary
 from tests.controller.synthetic import SWEEP, Lab, Trial, failed, metered, sha256, skipped
 
 if TYPE_CHECKING:
@@ -235,3 +239,101 @@ def test_the_job_as_yaml_reads_back_as_the_same_job() -> None:
     assert "latency_p95: 100 ms" in text
     assert "accuracy_drop: 1 pt" in text
     assert decode_yaml(text, JobSpec) == spec
+
+
+STAGES = {
+    "preprocess_seconds": StageSummary(17, 0.0041),
+    "postprocess_seconds": StageSummary(17, 0.0077),
+    "after_switch_seconds": Bounded(0.0003, 0.0001, 0.0005),
+}
+
+
+def test_stages_are_shown_for_each_variant_at_its_fastest_and_their_sum_is_labelled() -> None:
+    html = page_of(*(replace(trial, more=STAGES) for trial in SWEEP))
+    Page(html)
+    assert html.count('class="stages"') == 3
+    assert "From image to answer" in html
+    assert "end to end 25.3" in html
+    assert "prepare 4.1" in html
+    assert html.count(
+        "+300\N{NO-BREAK SPACE}µs (+100\N{NO-BREAK SPACE}µs to +500\N{NO-BREAK SPACE}µs)"
+    ) == len(SWEEP)
+
+
+def test_stages_are_not_added_up_where_inputs_come_by_the_clock() -> None:
+    html = page_of(replace(SWEEP[0], more={**STAGES, "scenario": "fixed-rate 30 fps"}))
+    assert html.count('class="stages"') == 1
+    assert "not added up in this scenario" in html
+    assert ">end to end" not in html
+
+
+def test_stages_that_were_not_timed_say_why() -> None:
+    html = page_of(Trial("fp32", 1, 0.02, more={"stages_reason": "not timed: the job has no images"}))
+    assert "was not timed (1 / 1): not timed: the job has no images." in html
+
+
+def test_every_state_stands_in_the_table_with_its_reason() -> None:
+    left_out = Failure(NOT_TRIED, "more threads than those that were beaten")
+    trials = [
+        SWEEP[1],
+        replace(SWEEP[0], more={"settled": False}),
+        replace(SWEEP[2], more={"eliminated": True}),
+        replace(SWEEP[4], void="other processes took 97 % of one CPU"),
+        *(Trial("int8", n, None, more={"status": "skipped", "failure": left_out}) for n in (8, 9)),
+    ]
+    html = page_of(*trials)
+    assert "eliminated: beaten beyond doubt" in html
+    assert "<small>other processes took 97\N{NO-BREAK SPACE}% of one CPU</small>" in html
+    assert "2 cells were not tried: more threads than those that were beaten." in html
+    assert "9 threads" not in html
+
+
+@pytest.mark.parametrize(
+    ("scenario", "fields", "words"),
+    [
+        (
+            "fixed-rate 30 fps",
+            {"deadlines": Deadlines(1 / 30, 900, 104, 52)},
+            ["104 (12\N{NO-BREAK SPACE}%)", "900"],
+        ),
+        (
+            "throughput 4 streams",
+            {"throughput_per_second_interval": Bounded(150.0, 147.0, 153.0)},
+            ["147 to 153\N{NO-BREAK SPACE}/s"],
+        ),
+        (
+            "soak 30 min",
+            {"soak": Soak(1800.0, 0.0135, 0.02, Bounded(1.48, 1.46, 1.5), 94.0, 600.0)},
+            ["\N{MULTIPLICATION SIGN}1.48 (1.46 to 1.50)", "94\N{NO-BREAK SPACE}s"],
+        ),
+    ],
+)
+def test_a_scenario_has_a_table_of_its_own(scenario: str, fields: dict[str, Any], words: list[str]) -> None:
+    html = page_of(replace(SWEEP[0], more={"scenario": scenario, **fields}))
+    Page(html)
+    assert f"Scenario: {scenario}" in html
+    assert f"<dt>{scenario.capitalize()}</dt>" in html
+    for word in words:
+        assert word in html
+
+
+def test_whatever_the_conditions_carry_is_shown_by_name_and_unit() -> None:
+    lab = Lab()
+    results = lab.results(*SWEEP[:2])
+    extra = {
+        "gating_seconds": 12.5,
+        "foreign_cpu_ratio": 0.03,
+        "lowest_hz": {"cpu0": 1.8e9},
+        "streams": [[0], [1]],
+    }
+    conditions = msgspec.structs.replace(results[0].conditions, extra=extra)
+    lines = dict(
+        describe_conditions([msgspec.structs.replace(results[0], conditions=conditions), results[1]])
+    )
+    assert lines["gating"] == "12.5 s"
+    assert lines["foreign cpu"] == "3 %"
+    assert lines["lowest cpu0"] == "1.8 GHz"
+    assert lines["temperature soc"] == "51.5 °C"
+    assert lines["governor"] == "performance"
+    assert lines["throttled"] == "no"
+    assert lines["streams"] == "0, 1"

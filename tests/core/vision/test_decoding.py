@@ -9,7 +9,7 @@ import pytest
 
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.profile import OutputSpec
-from edgedyno.core.vision import Geometry, decode, decode_classes
+from edgedyno.core.vision import Geometry, decode, decode_classes, suppression
 
 if TYPE_CHECKING:
     from edgedyno.core.result import Detection
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A 200x100 image in a 64x64 input: scaled by 0.32, padded above by 16.
 GEOMETRY = Geometry(200, 100, 64, 64, 0.32, 0.32, 0.0, 16.0)
 PLAIN = Geometry(64, 64, 64, 64)
+MOST = 500
 
 
 def _spec(decoder: str, **options: float) -> OutputSpec:
@@ -189,3 +190,45 @@ def test_classes_of_a_detector_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         decode_classes([np.zeros((1, 20, 6), np.float32)], _spec("classify"))
     assert caught.value.code == "output.shape"
+
+
+@pytest.mark.parametrize(("seed", "classes", "limit"), [(1, 1, 300), (2, 3, 40), (3, 80, 300), (4, 80, 5000)])
+def test_suppression_is_the_plain_greedy_one_in_order_of_scores(
+    monkeypatch: pytest.MonkeyPatch, seed: int, classes: int, limit: int
+) -> None:
+    """Many crowded boxes, many of them with equal scores, more than one chunk of them."""
+    monkeypatch.setattr(suppression, "MAX_CANDIDATES", MOST)
+    rng = np.random.default_rng(seed)
+    output = np.empty((1, 400, 5 + classes), np.float32)
+    output[0, :, :2] = rng.uniform(0, 64, (400, 2))
+    output[0, :, 2:4] = rng.uniform(2, 30, (400, 2))
+    output[0, :, 4] = 1
+    output[0, :, 5:] = rng.integers(0, 200, (400, classes)) / 200 * (rng.random((400, classes)) < 2 / classes)
+    spec = _spec("yolov5", score_threshold=0.01, max_detections=limit)
+    found = [
+        (one.class_index, one.score, *box) for one in (decode([output], spec, PLAIN)) for box in _boxes([one])
+    ]
+    assert found == _plainly(output[0], spec, limit)
+
+
+def _plainly(rows: np.ndarray, spec: OutputSpec, limit: int) -> list[tuple[float, ...]]:
+    """Suppress box by box, as the definition says."""
+    places, classes = np.nonzero(rows[:, 5:] > spec.score_threshold)
+    scores = rows[places, 5 + classes]
+    kept: list[tuple[int, np.ndarray, float]] = []
+    for at in np.argsort(-scores, kind="stable")[:MOST]:
+        centre, half = rows[places[at], :2], rows[places[at], 2:4] / 2
+        box = np.concatenate([centre - half, centre + half])
+        if all(_iou(box, other) <= spec.iou_threshold for index, other, _ in kept if index == classes[at]):
+            kept.append((int(classes[at]), box, float(scores[at])))
+    clipped = [(index, box.clip(0, 64), score) for index, box, score in kept[:limit]]
+    return [
+        (index, score, *(round(float(value), 3) for value in (*box[:2], *(box[2:] - box[:2]))))
+        for index, box, score in clipped
+    ]
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    sides = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0)
+    shared = sides[0] * sides[1]
+    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))

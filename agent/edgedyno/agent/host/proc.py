@@ -1,4 +1,4 @@
-"""The counters of /proc that tell who used the CPUs: stat, pressure, vmstat, loadavg, one process's time."""
+"""The counters of /proc that tell who used the machine: stat, pressure, vmstat, loadavg, children."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgedyno.agent.host.read import entries, first_float, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 TICK_SECONDS = 1.0 / os.sysconf("SC_CLK_TCK")
@@ -19,27 +19,37 @@ _SOME = re.compile(r"^some .*total=(\d+)", re.MULTILINE)
 
 
 class CpuTime(NamedTuple):
-    """Seconds since boot, summed over some CPUs."""
+    """Seconds since boot, of one CPU or summed over some."""
 
     busy: float
     steal: float | None
 
 
-def read_cpu_time(root: Path, cpus: Collection[int]) -> CpuTime | None:
-    """Return how long `cpus` were busy and how long the hypervisor took them; None if one is not listed."""
-    wanted = {f"cpu{cpu}" for cpu in cpus}
-    busy = steal = 0
-    missing_steal = False
+def read_cpu_times(root: Path) -> dict[int, CpuTime]:
+    """Return how long each online CPU was busy and how long the hypervisor took it; empty where unknown."""
+    times: dict[int, CpuTime] = {}
     for line in (read_text(root / "proc/stat") or "").split("\nintr", 1)[0].splitlines():
         name, *fields = line.split()
-        if name in wanted and all(field.isdecimal() for field in fields) and len(fields) > max(_USED):
-            wanted.discard(name)
-            busy += sum(int(fields[index]) for index in _USED)
-            missing_steal |= len(fields) <= _STEAL
-            steal += int(fields[_STEAL]) if len(fields) > _STEAL else 0
-    if wanted:
+        number = name.removeprefix("cpu")
+        if number.isdecimal() and len(fields) > max(_USED) and all(field.isdecimal() for field in fields):
+            busy = sum(int(fields[index]) for index in _USED) * TICK_SECONDS
+            steal = int(fields[_STEAL]) * TICK_SECONDS if len(fields) > _STEAL else None
+            times[int(number)] = CpuTime(busy, steal)
+    return times
+
+
+def total(times: Mapping[int, CpuTime], cpus: Collection[int]) -> CpuTime | None:
+    """Add up some CPUs; None if one is not listed."""
+    if not all(cpu in times for cpu in cpus):
         return None
-    return CpuTime(busy * TICK_SECONDS, None if missing_steal else steal * TICK_SECONDS)
+    steals = [times[cpu].steal for cpu in cpus]
+    known = [steal for steal in steals if steal is not None]
+    return CpuTime(sum(times[cpu].busy for cpu in cpus), sum(known) if len(known) == len(steals) else None)
+
+
+def read_cpu_time(root: Path, cpus: Collection[int]) -> CpuTime | None:
+    """Return how long `cpus` were busy and how long the hypervisor took them; None if one is not listed."""
+    return total(read_cpu_times(root), cpus)
 
 
 def read_pressure_seconds(root: Path, resource: str = "cpu") -> float | None:
@@ -57,16 +67,6 @@ def read_swapped_pages(root: Path) -> int | None:
 def read_load(root: Path) -> float | None:
     """Return the load average over one minute."""
     return first_float(read_text(root / "proc/loadavg"))
-
-
-def read_process_seconds(root: Path, pid: int) -> float | None:
-    """Return the CPU time of a process and its threads, ended ones too; None when it is gone."""
-    # The name in parentheses may hold blanks and parentheses: read on from the last one (proc_pid_stat(5)).
-    fields = (read_text(root / f"proc/{pid}/stat") or "").rpartition(")")[2].split()
-    try:
-        return (int(fields[11]) + int(fields[12])) * TICK_SECONDS
-    except (IndexError, ValueError):
-        return None
 
 
 def read_children(root: Path, pid: int | str = "self") -> list[int]:

@@ -129,6 +129,12 @@ def board_profiles() -> tuple[BoardProfile, ...]:
     return tuple(sorted(profiles, key=lambda profile: (profile.rank, profile.id)))
 
 
+def read_profile(name: str) -> BoardProfile:
+    """Return one profile by its id, without reading the others. Raises FileNotFoundError for an unknown one."""
+    file = importlib.resources.files(_PACKAGE) / "boards" / f"{name}.yaml"
+    return decode_yaml(file.read_text("utf-8"), BoardProfile, file=file.name)
+
+
 def match_profile(identity: Identity, root: Path) -> BoardProfile:
     """Return the first profile that matches; `generic` matches every board."""
     for profile in board_profiles():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Bits of get_throttled: raspberrypi/documentation, computers/os/graphics-utilities.adoc.
 PI_NOW = {0: "undervoltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 PI_STICKY_SHIFT = 16
+SINCE_BOOT = "since boot"
 # Asked at 2 Hz or faster while measuring. A process each time costs some 5 ms; the sticky bits cover what lies between.
 TOOL_PERIOD_SECONDS = 0.5
 _CPU_COOLER = re.compile(r"cpufreq|Processor|cpu-throttle|cpuidle|intel_powerclamp", re.IGNORECASE)
@@ -122,7 +123,7 @@ def parse_get_throttled(text: str | None) -> int | None:
 def decode_throttled(bits: int) -> ThrottleReading:
     """Split the firmware's bits: what holds now are flags; what has held since boot counts as 0 or 1."""
     flags = frozenset(name for bit, name in PI_NOW.items() if bits >> bit & 1)
-    seen = {f"{name} since boot": bits >> (bit + PI_STICKY_SHIFT) & 1 for bit, name in PI_NOW.items()}
+    seen = {f"{name} {SINCE_BOOT}": bits >> (bit + PI_STICKY_SHIFT) & 1 for bit, name in PI_NOW.items()}
     return ThrottleReading(seen, flags)
 
 

@@ -107,6 +107,22 @@ def _clock_groups(root: Path, online: list[int], policies: list[Policy], info: C
     return _grouped({cpu: kind(cpu) for cpu in online})
 
 
+def read_siblings(root: Path, cpus: Iterable[int]) -> list[int]:
+    """Return the other hardware threads of the cores that `cpus` are threads of."""
+    own = set(cpus)
+    shared: set[int] = set()
+    for cpu in own:
+        folder = root / CPU_FOLDER / f"cpu{cpu}/topology"
+        shared.update(parse_cpu_list(read_text(folder / "thread_siblings_list")) or [])
+    return sorted(shared - own)
+
+
+def has_boost(root: Path) -> bool:
+    """Tell whether clocks may rise above what the cores can hold together: Intel's Turbo, AMD's and ARM's boost."""
+    folder = root / CPU_FOLDER
+    return read_int(folder / "intel_pstate/no_turbo") == 0 or read_int(folder / "cpufreq/boost") == 1
+
+
 def _capacity(root: Path, cpu: int) -> int | None:
     return read_int(root / CPU_FOLDER / f"cpu{cpu}/cpu_capacity")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgedyno.agent.measure.supervisor import TrialError, Worker
 from edgedyno.core.result import Burst
@@ -17,17 +17,31 @@ if TYPE_CHECKING:
     from edgedyno.agent.measure.planner import Cell
     from edgedyno.agent.measure.supervisor import Launch
 
-AFTER_SWITCH = 1  # the first inference after a switch pays for cold caches (docs/method.md)
-# Ratios get tighter the finer bursts interleave: the machine's speed wanders within a few tenths of a second.
-# Six trials of a 25 ms model in 30 s gave ratios to within +-3 to 7 % with 3 steady inferences a burst, +-2 to
-# 4 % with one, though half of the inferences then follow a switch and do not count (docs/method.md).
+# The first inference after a switch pays for cold caches: 0.1 to 0.3 ms, whatever the model (docs/method.md).
+# Of a model this slow that is about 1 %, and the difference between two such models far less: single
+# inferences, all of which count, tell a ratio three times as fast as dropping every other one.
+SINGLE_SECONDS = 0.02
+# Quicker models pay 2 to 5 %: their bursts are longer, and the first inference of each does not count.
 BURST_SECONDS = 0.01
-BURST_LEAST = 1
 BURST_MOST = 24
-SLOW_SECONDS = 0.2  # a model this slow gets single inferences: 30 blocks of 3 would take too long
+# Every so many blocks single inferences come in pairs, which tells what a switch costs.
+PAIR_EVERY = 8
 WARMUP_BLOCK_SECONDS = 0.06
 WARMUP_FLOOR_SECONDS = 0.2
 WARMUP_CEILING_SECONDS = 5.0
+# Kernel threads and the interpreter's own wake-ups take far less; one spinning thread takes 1.
+SPINNING_BOUND = 0.1
+
+
+class Shape(NamedTuple):
+    """How many inferences a burst has, and how many of the first do not count."""
+
+    length: int
+    after_switch: int
+
+    def in_block(self, block: int) -> int:
+        """Return the length in this block: now and then a single inference is followed by another."""
+        return 2 if self.length == 1 and block % PAIR_EVERY == PAIR_EVERY - 1 else self.length
 
 
 class Contender:
@@ -38,7 +52,8 @@ class Contender:
         self.log = log
         self.worker: Worker | None = None
         self.median_seconds = 0.0
-        self.burst_count = 1
+        self.shape = Shape(1, 0)
+        self._cpus = list(cell.cpus)
         self.slower_looks = 0
         """How many looks in a row showed it beaten on every objective."""
 
@@ -46,6 +61,11 @@ class Contender:
     def alive(self) -> bool:
         """Whether its worker can run bursts."""
         return self.worker is not None
+
+    @property
+    def burst_seconds(self) -> float:
+        """How long its next burst should take."""
+        return self.shape.length * self.median_seconds
 
     def load(self, launch: Launch, tensor: Path) -> None:
         """Start its worker and run the first inference."""
@@ -74,7 +94,7 @@ class Contender:
             self._note_check(self.worker)
         except TrialError as error:
             self._fail(error)
-        self.burst_count = AFTER_SWITCH + burst_length(self.median_seconds)
+        self.shape = burst_shape(self.median_seconds)
 
     def _warm_blocks(self, worker: Worker) -> list[float]:
         blocks: list[list[float]] = []
@@ -88,18 +108,41 @@ class Contender:
         return [seconds for block in blocks for seconds in block]
 
     def _note_check(self, worker: Worker) -> None:
-        rss, threads, strayed = worker.check()
-        self.log.peak_rss_bytes = max(rss, self.log.peak_rss_bytes or 0)
-        if strayed:
-            cores = self.cell.cores
-            self.log.strayed = f"{strayed} of {threads} threads may run outside the core set {cores!r}"
+        found = worker.check()
+        self.log.peak_rss_bytes = max(found.peak_rss_bytes, self.log.peak_rss_bytes or 0)
+        self.log.strayed = found.strayed or self.log.strayed
+        self.log.placing = found.found
+
+    def park_if_spinning(self) -> None:
+        """Run once after a pause: a runtime whose threads kept a core busy meanwhile is halted from now on."""
+        if self.worker is None:
+            return
+        try:
+            answer = self.worker.burst(1, self.median_seconds)
+            busy = answer.waiting_cpu_seconds / max(answer.waited_seconds, 1e-9)
+            self.log.waiting_cpu_ratio = busy
+            if busy > SPINNING_BOUND:
+                self.worker.park()
+        except TrialError as error:
+            self._fail(error)
+
+    def move(self, cpus: list[int]) -> None:
+        """Go to these CPUs of the core set."""
+        if self.worker is None or cpus == self._cpus:
+            return
+        self._cpus = cpus
+        try:
+            self.worker.place(cpus)
+        except TrialError as error:
+            self._fail(error)
 
     def burst(self, block: int) -> None:
         """Run one burst and keep its samples."""
         if self.worker is None:
             return
+        count = self.shape.in_block(block)
         try:
-            answer = self.worker.burst(self.burst_count, self.burst_count * self.median_seconds)
+            answer = self.worker.burst(count, count * self.median_seconds)
         except TrialError as error:
             self._fail(error)
             return
@@ -108,7 +151,7 @@ class Contender:
                 block,
                 answer.started_monotonic_seconds,
                 answer.latency_seconds,
-                after_switch=AFTER_SWITCH,
+                after_switch=self.shape.after_switch,
                 cpu_seconds=answer.cpu_seconds,
                 run_delay_seconds=answer.run_delay_seconds,
             )
@@ -132,8 +175,9 @@ class Contender:
         worker.close()
 
 
-def burst_length(median_seconds: float) -> int:
-    """Return how many steady inferences one burst holds."""
-    if median_seconds >= SLOW_SECONDS:
-        return 1
-    return max(BURST_LEAST, min(BURST_MOST, round(BURST_SECONDS / max(median_seconds, 1e-6))))
+def burst_shape(median_seconds: float) -> Shape:
+    """Return how long the bursts of a trial are, by how long one inference takes."""
+    if median_seconds >= SINGLE_SECONDS:
+        return Shape(1, 0)
+    steady = max(1, min(BURST_MOST, round(BURST_SECONDS / max(median_seconds, 1e-6))))
+    return Shape(1 + steady, 1)

@@ -16,6 +16,11 @@ from edgedyno.agent.host.proc import TICK_SECONDS
 # threads that wait for each other, hence the bound for small sets counts against one core.
 FOREIGN_BOUND_OF_ONE_CORE = 0.05
 FOREIGN_BOUND_OF_ALL_CORES = 0.01
+# Work on other cores shares caches, the memory bus, the boost clock, and in a virtual machine perhaps a core
+# (two virtual CPUs may be two threads of one). A quarter of a core meets a quarter of the inferences, which a
+# median bears; on many cores 2 % is housekeeping.
+ELSEWHERE_BOUND_OF_ONE_CORE = 0.25
+ELSEWHERE_BOUND_OF_ALL_CORES = 0.02
 HISTORY_SECONDS = 5.0
 HISTORY_MIN_SECONDS = 1.0
 # Each counter is cut to whole ticks; the error of a difference has the variance tick²/6. A busy CPU moves two
@@ -38,20 +43,40 @@ class _Window(NamedTuple):
 
 
 class ForeignLoad:
-    """The foreign CPU time of the latest windows on `cpu_count` used cores."""
+    """The foreign CPU time of the latest windows on some cores: `cpu_count` used ones, unless told otherwise."""
 
-    def __init__(self, cpu_count: int) -> None:
+    def __init__(
+        self,
+        cpu_count: int,
+        *,
+        bound_of_one_core: float = FOREIGN_BOUND_OF_ONE_CORE,
+        bound_of_all_cores: float = FOREIGN_BOUND_OF_ALL_CORES,
+        where: str = "the used cores",
+    ) -> None:
         self._cpu_count = max(cpu_count, 1)
-        self._bound = max(FOREIGN_BOUND_OF_ONE_CORE, FOREIGN_BOUND_OF_ALL_CORES * self._cpu_count)
+        self._bounds = (bound_of_one_core, bound_of_all_cores)
+        self._where = where
         self._history: deque[_Window] = deque()
 
-    def judge(self, foreign_seconds: float | None, window_seconds: float, *, workers: int = 1) -> Share:
+    @property
+    def _bound(self) -> float:
+        return max(self._bounds[0], self._bounds[1] * self._cpu_count)
+
+    def judge(
+        self,
+        foreign_seconds: float | None,
+        window_seconds: float,
+        *,
+        workers: int = 1,
+        cpu_count: int | None = None,
+    ) -> Share:
         """Add a window in which the time of `workers` processes was taken off, and judge it.
 
-        None as foreign time gives no judgement.
+        None as foreign time gives no judgement. `cpu_count` tells how many cores it was this time.
         """
         if foreign_seconds is None or window_seconds <= 0:
             return Share(None, None)
+        self._cpu_count = cpu_count or self._cpu_count
         window = _Window(foreign_seconds, window_seconds, ROUNDING_VARIANCE * (self._cpu_count + workers))
         self._history.append(window)
         while sum(each.seconds for each in self._history) - self._history[0].seconds > HISTORY_SECONDS:
@@ -78,6 +103,6 @@ class ForeignLoad:
 
     def _reason(self, window: _Window) -> str:
         return (
-            f"other processes took {window.foreign / window.seconds:.0%} of one CPU on the used cores "
+            f"other processes took {window.foreign / window.seconds:.0%} of one CPU on {self._where} "
             f"during {window.seconds:.2g} s (bound {self._bound:.0%})"
         )

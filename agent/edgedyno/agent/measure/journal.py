@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
 from edgedyno.core.result import Burst, EnergySummary, PowerSummary
@@ -39,13 +40,19 @@ class TrialLog(Struct):
     quiet_rounds: int = 0
     void_rounds: int = 0
     peak_rss_bytes: int | None = None
+    waiting_cpu_ratio: float | None = None
+    """CPU time over time while its runtime had nothing to do; such a runtime is halted between bursts."""
     strayed: str | None = None
-    """What left the core set."""
+    """What left the core set, or computed beside the threads that were asked for."""
+    placing: dict[str, int | float | str] = {}
+    """What is known of the worker's memory and threads, for the result's conditions."""
     energy: EnergySummary | None = None
     power: PowerSummary | None = None
     power_reason: str | None = None
     metered: dict[str, float] = {}
     """The metered window: `seconds` and `inferences`."""
+    waits: list[Waited] = []
+    """For the board to cool down, before each race."""
     throttled_after_seconds: float | None = None
     """When a soak was first seen to be throttled."""
     notes: dict[str, Any] = {}
@@ -68,6 +75,10 @@ class PassLog(Struct):
     effective_precision: str | None = None
     effective_precision_detail: str | None = None
     effective_precision_reason: str | None = None
+    preprocess_seconds: list[float] = []
+    """Of each image that could be prepared."""
+    postprocess_seconds: list[float] = []
+    """Of each output that could be decoded."""
 
 
 class RunLog(Struct):
@@ -75,6 +86,10 @@ class RunLog(Struct):
 
     spent_seconds: float = 0.0
     """Of the time for measuring, before the last restart."""
+    finalists: list[str] = []
+    """Trials of a large sweep that are raced once more, side by side; empty before it has come to that."""
+    start_celsius: dict[str, float] = {}
+    """How warm the board was when the execution began."""
 
 
 T = TypeVar("T")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from edgedyno.agent.host.coresets import core_set, memory_node
 from edgedyno.core.document import nearest
+from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Failure, Variant
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     threads: int
     cores: str
     cpus: list[int]
+    memory_node: int | None = None
+    """The node that the worker's memory is bound to; None where the CPUs span nodes, or there is one only."""
     batch: int
     scenario: str
     failure: Failure | None = None
@@ -61,6 +65,7 @@ class _Placing(Struct, frozen=True):
     threads: int
     cores: str
     cpus: list[int]
+    memory_node: int | None = None
     failure: Failure | None = None
 
 
@@ -96,6 +101,7 @@ def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, ba
         threads=placing.threads,
         cores=placing.cores,
         cpus=placing.cpus,
+        memory_node=placing.memory_node,
         batch=batch,
         scenario=scenario,
         failure=variant.failure or engine.failure or placing.failure,
@@ -186,11 +192,13 @@ def _unavailable(name: str, found: list[RuntimeInfo], runtimes: list[RuntimeInfo
 
 
 def _placings(sweep: Sweep, capabilities: Capabilities) -> Iterator[_Placing]:
-    board = board_cpus(capabilities)
+    board = len(board_cpus(capabilities))
     for cores in dict.fromkeys(sweep.cores):
-        cpus, failure = _core_set(cores, capabilities, board)
+        cpus, failure = _core_set(cores, capabilities)
+        node = memory_node(cpus, capabilities) if cpus else None
         for threads in dict.fromkeys(sweep.threads):
-            yield _place(threads, cores, cpus, failure, len(board))
+            placing = _place(threads, cores, cpus, failure, board)
+            yield structs.replace(placing, memory_node=node)
 
 
 def board_cpus(capabilities: Capabilities) -> list[int]:
@@ -199,42 +207,20 @@ def board_cpus(capabilities: Capabilities) -> list[int]:
     return sorted(listed | {cpu for cpus in capabilities.core_sets.values() for cpu in cpus})
 
 
-def _core_set(name: str, capabilities: Capabilities, board: list[int]) -> tuple[list[int], Failure | None]:
-    if name in capabilities.core_sets:
-        return capabilities.core_sets[name], None
-    cpus = _parse_cpus(name)
-    if cpus is None:
-        known = list(capabilities.core_sets)
-        text = f"found no core set {name!r}, expected one of {', '.join(known)}, or CPUs such as '0-3'"
-        return [], Failure("cores.unknown", text + nearest(name, known))
-    missing = [cpu for cpu in cpus if cpu not in board]
-    if missing:
-        text = f"core set {name!r} names CPU {missing[0]}, this board has {_show_cpus(board)}"
-        return [], Failure("cores.missing", text)
-    return cpus, None
-
-
-def _parse_cpus(text: str) -> list[int] | None:
-    cpus: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            return None
-        cpus.update(range(int(first), int(last or first) + 1))
-    return sorted(cpus) or None
-
-
-def _show_cpus(cpus: list[int]) -> str:
-    return ", ".join(map(str, cpus))
+def _core_set(name: str, capabilities: Capabilities) -> tuple[list[int], Failure | None]:
+    try:
+        return core_set(name, capabilities), None
+    except ConfigError as error:
+        return [], Failure(error.code, str(error))
 
 
 def _place(threads: Threads, cores: str, cpus: list[int], failure: Failure | None, board: int) -> _Placing:
     """Clip threads to the core set; more than the whole board has is a cell that is skipped."""
     if failure is not None:
-        return _Placing(threads if isinstance(threads, int) else 0, cores, cpus, failure)
+        return _Placing(threads if isinstance(threads, int) else 0, cores, cpus, failure=failure)
     if threads == "all":
         return _Placing(len(cpus), cores, cpus)
     if threads > board:
         text = f"{threads} threads asked, the core set {cores!r} has {len(cpus)} CPUs"
-        return _Placing(threads, cores, cpus, Failure("threads.beyond", text))
+        return _Placing(threads, cores, cpus, failure=Failure("threads.beyond", text))
     return _Placing(min(threads, len(cpus)), cores, cpus)

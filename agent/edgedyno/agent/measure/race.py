@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
+from edgedyno.agent.measure.placement import move_runner
 from edgedyno.agent.measure.stopping import (
     DIFFERENCE_ERROR,
     Estimate,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from edgedyno.agent.measure.contender import Contender
     from edgedyno.agent.measure.journal import TrialLog
+    from edgedyno.agent.measure.placement import Placement
 
 ROUND_SECONDS = (
     1.0  # one window of validity: /proc/stat counts in ticks of 10 ms, so shorter ones see nothing
@@ -62,12 +64,14 @@ class Race:
         precision: float,
         seconds: float,
         watch: Watch,
+        placement: Placement,
         order: random.Random,
     ) -> None:
         self._contenders = list(contenders)
         self._precision = precision
         self._seconds = seconds
         self._watch = watch
+        self._placement = placement
         self._order = order
         self._began = time.monotonic()
         self._spent_share = 0.0
@@ -103,14 +107,19 @@ class Race:
         return [contender for contender in self._contenders if contender.alive and not contender.log.finished]
 
     def _active(self) -> list[Contender]:
-        """Return who runs in the next block: the unfinished, the reference and the leader."""
+        """Return who runs in the next block: the unfinished, the reference and the leader, if there is time."""
         unfinished = self._unfinished()
         if not unfinished:
             return []
         needed = {id(contender) for contender in unfinished}
         alive = [contender for contender in self._contenders if contender.alive]
         needed.update(id(contender) for contender in (alive[0], self._leader(alive)))
-        return [contender for contender in alive if id(contender) in needed]
+        return self._in_time([contender for contender in alive if id(contender) in needed])
+
+    def _in_time(self, contenders: Sequence[Contender]) -> list[Contender]:
+        """Return those whose next burst would end before time is up."""
+        left = self._seconds - self._gone()
+        return [contender for contender in contenders if contender.burst_seconds <= left]
 
     @staticmethod
     def _leader(alive: Sequence[Contender]) -> Contender:
@@ -119,19 +128,28 @@ class Race:
     def _round(self, active: list[Contender], stop: threading.Event) -> None:
         """Run blocks for ROUND_SECONDS under one watch, then mark their bursts."""
         marks = {contender.log.trial: len(contender.log.bursts) for contender in active}
+        self._place(active)
         pids = [contender.worker.pid for contender in active if contender.worker]
         self._watch.start(pids)
         deadline = time.monotonic() + ROUND_SECONDS
         while True:
             self._order.shuffle(active)
             for contender in active:
-                contender.burst(self._block)
+                if self._in_time([contender]):
+                    contender.burst(self._block)
+            self._watch.poll()
             self._block += 1
-            if time.monotonic() >= deadline or stop.is_set():
+            if time.monotonic() >= deadline or stop.is_set() or not self._in_time(active):
                 break
         observation = self._watch.stop(pids)
         for contender in active:
             mark(contender.log, marks[contender.log.trial], observation)
+
+    def _place(self, active: Sequence[Contender]) -> None:
+        """Give each trial its CPUs for this round, and leave them to it."""
+        for contender in active:
+            contender.move(self._placement.cpus(contender.cell, self._rounds))
+        move_runner(self._placement.spare([contender.cell for contender in active], self._rounds))
 
     def _look(self) -> dict[str, Estimate]:
         """Estimate everyone and finish whoever is settled or eliminated."""

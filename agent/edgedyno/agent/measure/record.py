@@ -6,13 +6,17 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec import structs
 
+from edgedyno.agent.measure.gating import with_gating
 from edgedyno.agent.measure.race import is_hopeless
+from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.scenarios import scenario_fields
 from edgedyno.agent.measure.stopping import groups_of
-from edgedyno.core.result import Conditions, Result, Status, Validity
-from edgedyno.core.statistics import MIN_GROUPS, summarize
+from edgedyno.core.result import Conditions, Result, StageSummary, Status, Validity
+from edgedyno.core.statistics import MIN_GROUPS, TAIL_MIN_SAMPLES, after_switch_cost, summarize
+from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import PassLog, TrialLog
@@ -111,6 +115,7 @@ def _nothing(reason: str) -> dict[str, Any]:
         "power_watts",
         "accuracy",
         "accuracy_drop",
+        "stages",
     )
     return {f"{name}_reason": reason for name in names}
 
@@ -125,8 +130,9 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "effective_precision_detail": accuracy.effective_precision_detail,
         "effective_precision_reason": accuracy.effective_precision_reason,
         "latency_seconds": latency,
-        "latency_seconds_reason": None if latency else "time was up before the first burst",
+        "latency_seconds_reason": None if latency else _too_short(request, log),
         "settled": log.settled,
+        "after_switch_seconds": after_switch_cost(log.bursts),
         "throughput_per_second": cell.batch / latency.mean if latency else None,
         "energy_joules_per_inference": log.energy,
         "energy_joules_per_inference_reason": None if log.energy else power_reason,
@@ -135,8 +141,38 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
+        **_stages(accuracy),
         **scenario_fields(request.manifest.sweep, cell.batch, log, count_void=count_void),
     }
+
+
+def _too_short(request: RunRequest, log: TrialLog) -> str:
+    """Say why there was no burst."""
+    warm = sorted(log.warmup_seconds)
+    before = (log.load_seconds or 0.0) + sum(warm)
+    text = (
+        f"{format_seconds(request.manifest.measure.max_seconds)} were too short for a burst of every trial: "
+        f"loading and warming up this one took {format_seconds(before)}"
+    )
+    return f"{text}, one inference {format_seconds(warm[len(warm) // 2])}" if warm else text
+
+
+def _stages(accuracy: PassLog) -> dict[str, Any]:
+    """Summarize what preparing images and decoding outputs took, or say why that is not known."""
+    before, after = _stage(accuracy.preprocess_seconds), _stage(accuracy.postprocess_seconds)
+    reason = None
+    if before is None:
+        reason = f"not timed: {accuracy.reason or 'no image could be prepared'}"
+    elif after is None:
+        reason = f"decoding was not timed: {accuracy.reason or 'no output could be decoded'}"
+    return {"preprocess_seconds": before, "postprocess_seconds": after, "stages_reason": reason}
+
+
+def _stage(seconds: list[float]) -> StageSummary | None:
+    if not seconds:
+        return None
+    tail = float(np.percentile(seconds, 95)) if len(seconds) >= TAIL_MIN_SAMPLES[95] else None
+    return StageSummary(n=len(seconds), p50=float(np.median(seconds)), p95=tail)
 
 
 def no_power_reason(request: RunRequest) -> str:
@@ -160,22 +196,29 @@ def _conditions(cell: Cell, request: RunRequest, log: TrialLog, input_name: str)
         **conditions.extra,
         "environment": cell.environment,
         "input": input_name,
-        "quiet_rounds": log.quiet_rounds,
-        "void_rounds": log.void_rounds,
         **_cpu_use(log),
+        **log.placing,
         **log.notes,
         **{f"metered_{name}": value for name, value in log.metered.items()},
     }
     version = conditions.agent_version or request.capabilities.agent_version
-    return structs.replace(conditions, agent_version=version, extra=extra)
+    return structs.replace(
+        with_gating(conditions, log.waits),
+        agent_version=version,
+        rounds=log.quiet_rounds + log.void_rounds,
+        void_rounds=log.void_rounds,
+        extra=extra,
+    )
 
 
 def _cpu_use(log: TrialLog) -> dict[str, float]:
     """Relate the worker's CPU time and its waiting for a CPU to the time that its bursts took."""
     wall = sum(sum(burst.latency_seconds) for burst in log.bursts)
+    waiting = {} if log.waiting_cpu_ratio is None else {"waiting_cpu_ratio": log.waiting_cpu_ratio}
     if wall <= 0:
-        return {}
+        return waiting
     return {
+        **waiting,
         "busy_cpus": sum(burst.cpu_seconds or 0.0 for burst in log.bursts) / wall,
         "run_delay_ratio": sum(burst.run_delay_seconds or 0.0 for burst in log.bursts) / wall,
     }
@@ -185,7 +228,7 @@ def _validity(log: TrialLog) -> Validity:
     seen = [each.validity for each in (log.quiet, log.void) if each]
     not_checkable = list(dict.fromkeys(text for each in seen for text in each.not_checkable))
     reasons = [log.strayed] if log.strayed else []
-    if log.void and _counts_void(log):
-        total = log.quiet_rounds + log.void_rounds
-        reasons += [f"{log.void_rounds} of {total} rounds were void", *log.void.validity.reasons]
+    void = judge_rounds(quiet=log.quiet_rounds, void=log.void_rounds, enough_quiet=not _counts_void(log))
+    if log.void and void:
+        reasons += [*void, *log.void.validity.reasons]
     return Validity(valid=not reasons, reasons=reasons, not_checkable=not_checkable)

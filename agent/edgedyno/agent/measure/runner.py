@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.environments import default_environments, find_plugins
 from edgedyno.agent.measure import scenarios
 from edgedyno.agent.measure.accuracy import pass_key, run_passes
+from edgedyno.agent.measure.agenda import Agenda
 from edgedyno.agent.measure.contender import Contender
+from edgedyno.agent.measure.gating import Gate
 from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
 from edgedyno.agent.measure.meter import Meter, open_meter
-from edgedyno.agent.measure.planner import Cell, board_cpus, plan
+from edgedyno.agent.measure.placement import move_runner, read_placement, restored_affinity
+from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
@@ -35,7 +36,7 @@ from edgedyno.core.scenario import check_scenario
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from edgedyno.agent.measure.race import Pace
     from edgedyno.core.messages import Phase
@@ -47,6 +48,8 @@ WORKER_MEMORY_SHARE = 0.8
 UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the largest that was measured
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
 MIN_RACE_SECONDS = 1.0
+SPINNING_SECONDS = 0.25  # OpenMP's threads spin for 0.2 s by default when a parallel region has ended
+GATING_SHARE = 0.25  # of the time: a board that needs longer to cool down is measured hot, and says so
 SAVE_SECONDS = 3.0
 PROGRESS_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -90,6 +93,12 @@ class _Execution:
         self._journal = Journal(Path(request.work_dir))
         self._plan = plan(request.manifest, request.capabilities)
         self._launch = self._make_launch(deadlines)
+        self._agenda = Agenda(self._plan.trials, request.manifest, self._journal, done=request.done_trials)
+        self._scenario = request.manifest.sweep.scenario
+        self._gate = Gate(
+            limit_seconds=GATING_SHARE * request.manifest.measure.max_seconds,
+            start_celsius=self._journal.run().start_celsius,
+        )
         self._began = time.monotonic()
         self._spent_before = self._journal.run().spent_seconds
         self._measuring_since: float | None = None
@@ -122,32 +131,36 @@ class _Execution:
         if not todo:
             return
         check_scenario(
-            self._request.manifest.sweep.scenario,
+            self._scenario,
             max_seconds=self._request.manifest.measure.max_seconds,
             trials=len(self._plan.trials),
         )
         self._progress("settle", force=True)
         self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
-        self._race_all(todo)
+        self._race_all()
+        left_out = {cell.trial: cell for cell in self._agenda.left_out()}
+        tried = [cell for cell in todo if cell.trial not in left_out]
         if not self._stop.is_set():
-            self._accuracy(todo)
+            self._accuracy(tried)
         if not self._stop.is_set():
-            for cell in todo:
+            for cell in tried:
                 self._finish(self._record(cell))
+            for cell in left_out.values():
+                self._finish(Finished(skipped_result(cell, self._request)))
 
     # -- measuring
 
-    def _race_all(self, todo: list[Cell]) -> None:
-        """Race all trials that the journal does not have, in as many groups as memory asks for."""
+    def _race_all(self) -> None:
+        """Race all trials that the agenda asks for, in as many groups as memory asks for."""
         self._measuring_since = time.monotonic()
-        waiting = [cell for cell in todo if not self._journal.trial(cell.trial).finished]
-        reference = todo[0]
-        while waiting and not self._stop.is_set():
-            group = self._load_group(waiting, reference)
-            loaded = {contender.cell.trial for contender in group}
-            waiting = [cell for cell in waiting if cell.trial not in loaded]
+        while not self._stop.is_set():
+            waiting = self._agenda.waiting(self._measured_seconds())
+            if not waiting:
+                break
+            group = self._load_group(waiting, self._agenda.reference())
+            rest = {cell.trial for cell in waiting} - {contender.cell.trial for contender in group}
             try:
-                self._race(group, groups_left=1 + -(-len(waiting) // max(1, len(loaded))))
+                self._race(group, groups_left=self._agenda.groups_left(len(rest), len(group)))
             finally:
                 for contender in group:
                     contender.close()
@@ -172,28 +185,26 @@ class _Execution:
             used += contender.log.peak_rss_bytes or 0
             group.append(contender)
             self._progress("warm-up")
+        self._stop.wait(SPINNING_SECONDS)
+        for contender in group:
+            contender.park_if_spinning()
         return group
 
     def _race(self, group: list[Contender], *, groups_left: int) -> None:
+        """Measure one loaded group in its share of the time, then meter it."""
+        waited = self._gate.wait(self._stop)
+        for contender in group:
+            contender.log.waits.append(waited)
         left = self._request.manifest.measure.max_seconds - self._measured_seconds()
-        scenario = self._request.manifest.sweep.scenario
-        least = scenarios.least_seconds(scenario, sum(not contender.log.finished for contender in group))
+        least = scenarios.least_seconds(self._scenario, sum(not each.log.finished for each in group))
         left = max(MIN_RACE_SECONDS + least, left / groups_left)
-        meter = open_meter() if scenarios.is_metered(scenario) else Unavailable(scenarios.NOT_METERED)
+        meter = open_meter() if scenarios.is_metered(self._scenario) else Unavailable(scenarios.NOT_METERED)
         metering = 0.0
-        if isinstance(meter, Unavailable):
+        if isinstance(meter, Meter):
+            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE, left - least)
+        else:
             for contender in group:
                 contender.log.power_reason = meter.reason
-        else:
-            metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE, left - least)
-        cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
-        race = Race(
-            group,
-            precision=self._request.manifest.measure.precision,
-            seconds=left - metering,
-            watch=Watch(cpus=cpus, agent_version=self._request.capabilities.agent_version),
-            order=random.Random(self._request.manifest.execution),  # noqa: S311 - an order, not a secret
-        )
         finished_before = self._done
         self._progress("measure", force=True)
 
@@ -203,28 +214,36 @@ class _Execution:
             if time.monotonic() - self._last_save > SAVE_SECONDS:
                 self._save(group)
 
-        with kept_off(cpus, board_cpus(self._request.capabilities)):
-            if isinstance(scenario, str):
-                race.run(self._stop, between)
-            else:
-                scenarios.run(
-                    scenario, group, self._setting(cpus, left - metering), stop=self._stop, between=between
-                )
+        with restored_affinity():
+            self._measure(group, left - metering, between)
             if isinstance(meter, Meter):
                 meter_all(group, meter, seconds=metering, stop=self._stop)
         self._done = finished_before
 
-    def _setting(self, cpus: Sequence[int], seconds: float) -> scenarios.Setting:
+    def _measure(self, group: list[Contender], seconds: float, between: Callable[[Pace], None]) -> None:
         request = self._request
-        return scenarios.Setting(
+        cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
+        watch = Watch(cpus=cpus, agent_version=request.capabilities.agent_version)
+        placement = read_placement(request.capabilities)
+        precision = request.manifest.measure.precision
+        order = random.Random(request.manifest.execution)  # noqa: S311 - an order, not a secret
+        if isinstance(self._scenario, str):
+            race = Race(
+                group, precision=precision, seconds=seconds, watch=watch, placement=placement, order=order
+            )
+            race.run(self._stop, between)
+            return
+        move_runner(placement.spare([contender.cell for contender in group], 0))
+        setting = scenarios.Setting(
             seconds=seconds,
-            precision=request.manifest.measure.precision,
-            watch=Watch(cpus=cpus, agent_version=request.capabilities.agent_version),
-            order=random.Random(request.manifest.execution),  # noqa: S311 - an order, not a secret
+            precision=precision,
+            watch=watch,
+            order=order,
             launch=self._launch,
             tensor=self._input,
             memory_bytes=(request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE,
         )
+        scenarios.run(self._scenario, group, setting, stop=self._stop, between=between)
 
     def _measured_seconds(self) -> float:
         since = time.monotonic() - (self._measuring_since or time.monotonic())
@@ -233,7 +252,9 @@ class _Execution:
     def _save(self, group: Sequence[Contender]) -> None:
         for contender in group:
             self._journal.save_trial(contender.log)
-        self._journal.save_run(RunLog(spent_seconds=self._measured_seconds()))
+        self._journal.save_run(
+            RunLog(self._measured_seconds(), self._agenda.finalists, self._gate.start_celsius)
+        )
         self._last_save = time.monotonic()
 
     # -- accuracy
@@ -297,16 +318,3 @@ class _Execution:
                 Progress(phase, min(self._done, total), total, current, now - self._began, eta_seconds)
             )
         )
-
-
-@contextmanager
-def kept_off(measured: Sequence[int], board: Sequence[int]) -> Iterator[None]:
-    """Keep this process off the measured CPUs while it waits and computes, where the board has others."""
-    before = os.sched_getaffinity(0)
-    spare = (set(board) - set(measured)) & before
-    if spare:
-        os.sched_setaffinity(0, spare)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

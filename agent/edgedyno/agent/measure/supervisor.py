@@ -53,6 +53,20 @@ class BurstAnswer(Struct, frozen=True):
     ended_monotonic_seconds: float
     cpu_seconds: float
     run_delay_seconds: float
+    waited_seconds: float
+    """Since the last burst."""
+    waiting_cpu_seconds: float
+    """CPU time of all its threads meanwhile."""
+
+
+class Check(Struct, frozen=True):
+    """Where a worker's threads and memory are."""
+
+    peak_rss_bytes: int
+    strayed: str | None
+    """What left the core set, or computed beside the threads that were asked for."""
+    found: dict[str, int | float | str]
+    """What is known of memory and threads, for the result's conditions."""
 
 
 class PacedAnswer(Struct, frozen=True):
@@ -102,6 +116,7 @@ class Worker:
         self._deadlines = launch.deadlines
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process: WorkerProcess | None = None
+        self._parked = False
         try:
             self._process = self._start(launch)
             self.load_seconds = self._load(launch)
@@ -122,13 +137,15 @@ class Worker:
         except WorkerError as error:
             raise TrialError(Failure(error.code, str(error))) from error
         self._process = process
-        self._ask(
+        answer = self._ask(
             "start",
             self._deadlines.start,
             plugin=plugin._asdict(),
             cpus=self.cell.cpus,
             memory_bytes=launch.memory_bytes,
+            memory_node=self.cell.memory_node,
         )
+        self._memory_refused: str | None = answer["memory_refused"]
         return process
 
     def _load(self, launch: Launch) -> float:
@@ -149,11 +166,16 @@ class Worker:
         if self._process is None:
             raise TrialError(Failure("worker.gone", f"the worker is gone, cannot {op}"))
         try:
-            return self._process.ask(op, deadline_seconds, **arguments)
+            if self._parked:
+                self._process.go_on()
+            answer = self._process.ask(op, deadline_seconds, **arguments)
+            if self._parked:
+                self._process.halt()
         except WorkerError as error:
             if error.fatal:
                 self.close()
             raise TrialError(Failure(error.code, str(error))) from error
+        return answer
 
     @property
     def pid(self) -> int:
@@ -180,7 +202,19 @@ class Worker:
             answer["ended_ns"] / 1e9,
             answer["cpu_ns"] / 1e9,
             answer["run_delay_ns"] / 1e9,
+            answer["waited_ns"] / 1e9,
+            answer["waiting_cpu_ns"] / 1e9,
         )
+
+    def place(self, cpus: list[int]) -> None:
+        """Move every thread of the worker to these CPUs."""
+        self._ask("place", self._deadlines.start, cpus=cpus)
+
+    def park(self) -> None:
+        """Halt the process between commands from now on: its runtime spins while it waits."""
+        self._parked = True
+        if self._process is not None:
+            self._process.halt()
 
     def paced(self, period_seconds: float, arrivals: int, inference_seconds: float) -> PacedAnswer:
         """Answer `arrivals` inputs that come every `period_seconds`; an inference's seconds set the deadline."""
@@ -224,15 +258,31 @@ class Worker:
         answer = self._ask("precision", self._deadlines.precision)
         return str(answer["effective_precision"]), str(answer["detail"])
 
-    def check(self) -> tuple[int, int, int]:
-        """Return the peak of resident bytes, the number of threads, and how many may leave the core set."""
+    def check(self) -> Check:
+        """See that threads and memory are where they should be."""
         answer = self._ask("check", self._deadlines.start)
-        return int(answer["peak_rss_bytes"]), int(answer["threads"]), int(answer["strayed_threads"])
+        cell = self.cell
+        strayed = []
+        if answer["strayed_threads"]:
+            count, total = answer["strayed_threads"], answer["threads"]
+            strayed.append(f"{count} of {total} threads may run outside the core set {cell.cores!r}")
+        computing = answer["computing_threads"]
+        if computing is not None and computing > cell.threads and cell.scenario == "single-stream":
+            strayed.append(f"{computing} threads computed, {cell.threads} asked")
+        found = {
+            "computing_threads": computing,
+            "memory_node": None if self._memory_refused else cell.memory_node,
+            "memory_node_refused": self._memory_refused,
+            "memory_strayed_ratio": answer["memory_strayed_ratio"],
+        }
+        kept = {name: value for name, value in found.items() if value is not None}
+        return Check(int(answer["peak_rss_bytes"]), "; ".join(strayed) or None, kept)
 
     def close(self) -> None:
         """End the process, by force where it does not end by itself."""
         process, self._process = self._process, None
         if process is not None:
+            process.go_on()
             process.close()
         self._log.close()
 

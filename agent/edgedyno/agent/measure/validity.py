@@ -1,8 +1,8 @@
 """Was the board quiet and steady while a window was measured? Conditions, and a verdict on the window.
 
-`Watch` takes a snapshot before and after a window and judges the difference by the rules below. It reads some
-20 to 40 small files each time, outside the window, and starts no thread. Not responsible for waiting until a
-board has cooled down, nor for what happens to a void window.
+`Watch` takes a snapshot before and after a window and judges the difference (rules, clocks, foreign). It does
+so outside the window and starts no thread. Not responsible for waiting until a board has cooled down (gating),
+nor for what happens to a void window.
 """
 
 from __future__ import annotations
@@ -12,42 +12,39 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from edgedyno.agent.host.place import locate
-from edgedyno.agent.host.powermode import read_power_mode
-from edgedyno.agent.host.proc import (
-    TICK_SECONDS,
-    CpuTime,
-    read_children,
-    read_cpu_time,
-    read_load,
-    read_pressure_seconds,
-    read_process_seconds,
-    read_swapped_pages,
-)
+from edgedyno.agent.host.proc import read_children, read_load, total
 from edgedyno.agent.host.system import read_kernel
-from edgedyno.agent.host.thermal import find_temperature_files, read_temperatures
-from edgedyno.agent.host.throttle import ThrottleReading, find_throttle_probes
-from edgedyno.agent.host.topology import read_policies
-from edgedyno.agent.measure.clocks import ClockState, read_clock_state, slowed, watched
-from edgedyno.agent.measure.foreign import ForeignLoad, Share
+from edgedyno.agent.host.topology import read_siblings
+from edgedyno.agent.measure.clocks import ClockState, held_down, slowed
+from edgedyno.agent.measure.foreign import (
+    ELSEWHERE_BOUND_OF_ALL_CORES,
+    ELSEWHERE_BOUND_OF_ONE_CORE,
+    ForeignLoad,
+    Share,
+)
+from edgedyno.agent.measure.merge import extreme, merge_conditions
+from edgedyno.agent.measure.rules import (
+    FULL_SHARE,
+    Difference,
+    clock_stepped,
+    compare,
+    mode_changed,
+    stalled,
+    throttled,
+)
+from edgedyno.agent.measure.snapshot import Lens, Snapshot
 from edgedyno.core.result import Conditions, Validity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# docs/method.md names the checks; their bounds are ours.
-# PSI "some": a worker's own threads stall each other for a few per cent where they fill all cores, so this
-# bound is wide; foreign load on the used cores is judged far more sharply by its CPU time.
-PRESSURE_BOUND = 0.20
-# Steal comes in ticks: two ticks on each CPU are rounding.
-STEAL_BOUND = 0.02
-STEAL_ROUNDING_TICKS = 2
-# One page now and then is housekeeping; 64 pages are 256 KiB within one window.
-SWAP_BOUND_PAGES = 64
-# Slewing moves CLOCK_REALTIME and CLOCK_MONOTONIC alike (adjtimex(2)); only a step moves them apart.
-CLOCK_STEP_BOUND_SECONDS = 0.005
+    from edgedyno.agent.host.throttle import ThrottleReading
+
+# The firmware's flags hold only while it throttles; a Raspberry Pi's are to be read twice a second or more.
+POLL_SECONDS = 0.4
 
 
 class Observation(Struct, frozen=True):
@@ -57,17 +54,16 @@ class Observation(Struct, frozen=True):
     validity: Validity
 
 
-class _Snapshot(NamedTuple):
-    at: float
-    cpu: CpuTime | None
-    pressure: float | None
-    swapped: int | None
-    offset: float
-    clocks: dict[str, ClockState]
-    throttle: ThrottleReading
-    power_mode: str | None
-    processes: dict[int, float]
-    own: float
+class _Window(NamedTuple):
+    """A window and what was found out about it."""
+
+    before: Snapshot
+    after: Snapshot
+    change: Difference
+    here: Share
+    elsewhere: Share
+    lowest: dict[str, ClockState]
+    """The slowest state of each clock that was seen before, in or after the window."""
 
 
 class Watch:
@@ -78,24 +74,45 @@ class Watch:
     """
 
     def __init__(self, root: Path = Path("/"), *, cpus: Sequence[int], agent_version: str = "") -> None:
-        self._place = locate(root)
-        self._root = self._place.root
+        place = locate(root)
+        self._root = place.root
         self._cpus = list(cpus)
-        self._agent_version = agent_version
-        self._policies = watched(read_policies(self._root, cpus))
-        self._temperature_files = find_temperature_files(self._root)
-        probes = find_throttle_probes(self._place, cpus)
-        self._throttle = [probe for probe in probes if probe.reason is None]
-        self._foreign = ForeignLoad(len(self._cpus))
+        # What runs on the other hardware thread of a core takes half of that core.
+        self._used = sorted({*cpus, *read_siblings(self._root, cpus)})
+        self._lens = Lens(place, cpus)
+        self._foreign = ForeignLoad(len(self._used))
+        self._elsewhere = ForeignLoad(
+            0,
+            bound_of_one_core=ELSEWHERE_BOUND_OF_ONE_CORE,
+            bound_of_all_cores=ELSEWHERE_BOUND_OF_ALL_CORES,
+            where="the other cores",
+        )
         self._kernel = read_kernel(self._root)
-        self._static_mode = read_power_mode(self._root)
+        self._agent_version = agent_version
         self._workers: set[int] = set()
-        self._before: _Snapshot | None = None
+        self._first: Snapshot | None = None
+        self._before: Snapshot | None = None
+        self._between: list[tuple[ThrottleReading, dict[str, ClockState]]] = []
+        self._poll_at = 0.0
 
     def start(self, worker_pids: Iterable[int] = ()) -> None:
         """Mark the beginning of a window."""
         self._workers.update(worker_pids, read_children(self._root))
-        self._before = self._snapshot()
+        self._before = self._lens.take(self._workers)
+        self._first = self._first or self._before
+        self._between = []
+        self._poll_at = self._before.at + POLL_SECONDS
+
+    def poll(self) -> None:
+        """Look at flags and clocks within a window; to be called between bursts, as often as one likes.
+
+        Does something only every POLL_SECONDS, and then reads a few files. Never call it inside a burst.
+        """
+        now = time.monotonic()
+        if self._before is None or now < self._poll_at:
+            return
+        self._poll_at = now + POLL_SECONDS
+        self._between.append((self._lens.read_throttle(), self._lens.read_clocks()))
 
     def stop(self, worker_pids: Iterable[int] = ()) -> Observation:
         """Mark the window's end and judge it. Raises RuntimeError when no window was started."""
@@ -103,144 +120,147 @@ class Watch:
             raise RuntimeError("Watch.stop was called without Watch.start")
         before, self._before = self._before, None
         self._workers.update(worker_pids)
-        after = self._snapshot()
-        share = self._foreign.judge(*self._foreign_seconds(before, after), workers=len(after.processes))
+        after = self._lens.take(self._workers)
+        own_is_here = not os.sched_getaffinity(0).isdisjoint(self._used)
+        here, elsewhere = self._shares(before, after, own_is_here=own_is_here)
+        flags = after.throttle.flags.union(*(throttle.flags for throttle, _ in self._between))
+        after = after._replace(throttle=after.throttle._replace(flags=flags))
+        lowest = _lowest([before.clocks, *(clocks for _, clocks in self._between), after.clocks])
+        change = compare(before, after, self._cpus, own_is_here=own_is_here)
+        window = _Window(before, after, change, here, elsewhere, lowest)
         self._workers &= after.processes.keys()
-        return Observation(
-            conditions=self._conditions(before, after, share), validity=self._validity(before, after, share)
+        return Observation(conditions=self._conditions(window), validity=self._validity(window))
+
+    def _shares(self, before: Snapshot, after: Snapshot, *, own_is_here: bool) -> tuple[Share, Share]:
+        """Judge what others took of the used cores and of all others."""
+        seconds = after.at - before.at
+        others = sorted(after.cpus.keys() - set(self._used))
+        own = after.own - before.own
+        here = _busy(before, after, self._used)
+        if not all(pid in before.processes for pid in after.processes):
+            here = None
+        if here is not None:
+            workers = [
+                after.processes[pid].cpu_seconds - before.processes[pid].cpu_seconds
+                for pid in after.processes
+            ]
+            here -= sum(workers) + (own if own_is_here else 0.0)
+        there = _busy(before, after, others) if others else None
+        if there is not None and not own_is_here:
+            there -= own
+        return (
+            self._foreign.judge(here, seconds, workers=len(after.processes)),
+            self._elsewhere.judge(there, seconds, cpu_count=len(others)),
         )
 
-    def _snapshot(self) -> _Snapshot:
-        processes = {pid: read_process_seconds(self._root, pid) for pid in self._workers}
-        return _Snapshot(
-            at=time.monotonic(),
-            cpu=read_cpu_time(self._root, self._cpus),
-            pressure=read_pressure_seconds(self._root),
-            swapped=read_swapped_pages(self._root),
-            offset=_clock_offset(),
-            clocks={policy.name: read_clock_state(self._root, policy) for policy in self._policies},
-            throttle=_read_all([probe.read() for probe in self._throttle]),
-            power_mode=read_power_mode(self._root) if self._static_mode else None,
-            processes={pid: seconds for pid, seconds in processes.items() if seconds is not None},
-            own=sum(os.times()[:2]),
-        )
-
-    def _foreign_seconds(self, before: _Snapshot, after: _Snapshot) -> tuple[float | None, float]:
-        window = after.at - before.at
-        known = all(pid in before.processes for pid in after.processes)
-        if before.cpu is None or after.cpu is None or not known:
-            return None, window
-        workers = sum(after.processes[pid] - before.processes[pid] for pid in after.processes)
-        return after.cpu.busy - before.cpu.busy - workers - (after.own - before.own), window
-
-    def _conditions(self, before: _Snapshot, after: _Snapshot, share: Share) -> Conditions:
-        window = max(after.at - before.at, 1e-9)
-        clocks = after.clocks.items()
-        pressure = _difference(before.pressure, after.pressure)
+    def _conditions(self, window: _Window) -> Conditions:
+        before, after, change = window.before, window.after, window.change
+        states = after.clocks.items()
+        clocks = [
+            {name: state.frequency_hz for name, state in each.clocks.items() if state.frequency_hz}
+            for each in (before, after)
+        ]
         return Conditions(
-            governor={name: state.governor for name, state in clocks if state.governor},
-            frequency_hz={name: state.frequency_hz for name, state in clocks if state.frequency_hz},
-            temperature_celsius=read_temperatures(self._temperature_files),
-            throttled=bool(_throttled(before, after)) if self._throttle else None,
+            governor={name: state.governor for name, state in states if state.governor},
+            frequency_hz={
+                name: state.frequency_hz for name, state in window.lowest.items() if state.frequency_hz
+            },
+            frequency_before_hz=clocks[0],
+            frequency_after_hz=clocks[1],
+            frequency_max_hz={name: state.limit_hz for name, state in states if state.limit_hz},
+            temperature_celsius=extreme([before.temperatures, after.temperatures], largest=True),
+            throttled=bool(throttled(before, after)) if self._lens.throttle else None,
+            throttle_counts=change.throttle_counts,
             load=read_load(self._root),
-            pressure={} if pressure is None else {"cpu_some": pressure / window},
+            pressure={f"{name}_some": ratio for name, ratio in change.pressure.items()},
+            foreign_cpu_ratio=window.here.ratio,
+            other_cores_ratio=window.elsewhere.ratio,
+            run_delay_ratio=change.run_delay_ratio,
+            voluntary_switches=change.waiting.voluntary_switches,
+            involuntary_switches=change.waiting.involuntary_switches,
+            major_faults=change.major_faults,
+            steal_ratio=change.steal_ratio,
+            swap_pages=change.swap_pages,
+            quota_throttles=change.quota_throttles,
             power_mode=after.power_mode,
             kernel=self._kernel,
             agent_version=self._agent_version,
-            extra={} if share.ratio is None else {"foreign_cpu_ratio": share.ratio},
         )
 
-    def _validity(self, before: _Snapshot, after: _Snapshot, share: Share) -> Validity:
+    def _validity(self, window: _Window) -> Validity:
+        before, after, change = window.before, window.after, window.change
+        first = self._first or before
+        shares = (window.here, window.elsewhere)
         reasons = [
-            *_throttled(before, after),
-            *slowed(before.clocks, after.clocks),
-            *_mode_changes(before, after),
-            *_stalls(before, after, cpu_count=len(self._cpus)),
-            *([share.reason] if share.reason else []),
+            *throttled(before, after),
+            *slowed(first.clocks, window.lowest),
+            *held_down(after.clocks, self._busy_policies(change)),
+            *mode_changed(first, after),
+            *stalled(change, cpu_count=len(self._cpus)),
+            *clock_stepped(before, after),
+            *(share.reason for share in shares if share.reason),
         ]
-        return Validity(valid=not reasons, reasons=reasons, not_checkable=self._not_checkable(after, share))
+        return Validity(valid=not reasons, reasons=reasons, not_checkable=self._not_checkable(window))
 
-    def _not_checkable(self, after: _Snapshot, share: Share) -> list[str]:
+    def _busy_policies(self, change: Difference) -> dict[str, float]:
+        return {
+            policy.name: max((change.busy.get(cpu, 0.0) for cpu in policy.cpus), default=0.0)
+            for policy in self._lens.policies
+        }
+
+    def _not_checkable(self, window: _Window) -> list[str]:
+        after, change = window.after, window.change
+        listed = total(after.cpus, self._used)
+        workers = bool(after.processes)
         missing = {
-            "throttling: no counter or flag on this board": not self._throttle,
-            "clock: no cpufreq": not self._policies,
+            "throttling: no counter or flag on this board": not self._lens.throttle,
+            "clock: no cpufreq": not self._lens.policies,
             "governor: no cpufreq": not any(state.governor for state in after.clocks.values()),
             "power mode: none on this board": after.power_mode is None,
-            "temperature: no thermal zone": not self._temperature_files,
-            "pressure stall: no /proc/pressure/cpu": after.pressure is None,
-            "foreign CPU use: no /proc/stat of the used cores": after.cpu is None,
-            "foreign CPU use: the worker's own CPU time is not known": after.cpu is not None
-            and share.ratio is None,
-            "steal: not in /proc/stat": after.cpu is None or after.cpu.steal is None,
+            "temperature: no thermal zone": not self._lens.temperature_files,
+            "pressure stall: no /proc/pressure/cpu": "cpu" not in after.pressure,
+            "memory pressure: no /proc/pressure/memory": "memory" not in after.pressure,
+            "foreign CPU use: no /proc/stat of the used cores": listed is None,
+            "foreign CPU use: the worker's own CPU time is not known": listed is not None
+            and window.here.ratio is None,
+            "steal: not in /proc/stat": listed is None or listed.steal is None,
             "swap: not in /proc/vmstat": after.swapped is None,
+            "CPU quota: no control group of this process": after.quota_throttles is None,
+            "run delay: no schedstat of the worker's threads": workers and change.run_delay_ratio is None,
+            "run delay: the worker's own threads fill the used cores": workers
+            and change.worker_share >= FULL_SHARE,
+            "major faults: the worker is not known": workers and change.major_faults is None,
         }
-        varying = sorted(
-            {state.governor for state in after.clocks.values() if state.varies and state.governor}
-        )
-        if varying:
-            missing[f"clock within the window: governor {', '.join(varying)} changes it by design"] = True
-        return [text for text, absent in missing.items() if absent]
+        return [*(text for text, absent in missing.items() if absent), *_moving(after)]
 
 
-def _read_all(readings: list[ThrottleReading]) -> ThrottleReading:
-    counters = {name: value for reading in readings for name, value in reading.counters.items()}
-    return ThrottleReading(counters, frozenset(flag for reading in readings for flag in reading.flags))
+def _lowest(moments: Sequence[dict[str, ClockState]]) -> dict[str, ClockState]:
+    """Return each clock's last state, but with the lowest frequency that was seen."""
+    low: dict[str, ClockState] = {}
+    for clocks in moments:
+        for name, state in clocks.items():
+            seen = [hz for hz in (low[name].frequency_hz if name in low else None, state.frequency_hz) if hz]
+            low[name] = structs.replace(state, frequency_hz=min(seen, default=None))
+    return low
 
 
-def _throttled(before: _Snapshot, after: _Snapshot) -> list[str]:
-    flags = sorted(before.throttle.flags | after.throttle.flags)
-    moved = [
-        f"throttle counter {name} moved from {before.throttle.counters[name]} to {value}"
-        for name, value in sorted(after.throttle.counters.items())
-        if value != before.throttle.counters.get(name, value)
-    ]
-    return [*(f"throttle flag set: {flag}" for flag in flags), *moved]
+def _busy(before: Snapshot, after: Snapshot, cpus: Sequence[int]) -> float | None:
+    old, new = total(before.cpus, cpus), total(after.cpus, cpus)
+    return None if old is None or new is None else new.busy - old.busy
 
 
-def _mode_changes(before: _Snapshot, after: _Snapshot) -> list[str]:
-    if before.power_mode == after.power_mode:
-        return []
-    return [f"power mode changed from {before.power_mode} to {after.power_mode}"]
-
-
-def _stalls(before: _Snapshot, after: _Snapshot, *, cpu_count: int) -> list[str]:
-    """Judge what the whole machine tells: pressure, steal, swap, a stepped clock."""
-    window = max(after.at - before.at, 1e-9)
-    reasons = []
-    pressure = _difference(before.pressure, after.pressure)
-    if pressure is not None and pressure - TICK_SECONDS > PRESSURE_BOUND * window:
-        reasons.append(
-            f"tasks waited for a CPU {pressure / window:.0%} of the time (bound {PRESSURE_BOUND:.0%})"
-        )
-    steal = _difference(before.cpu and before.cpu.steal, after.cpu and after.cpu.steal)
-    rounding = STEAL_ROUNDING_TICKS * TICK_SECONDS * cpu_count
-    if steal is not None and steal - rounding > STEAL_BOUND * window * cpu_count:
-        reasons.append(
-            f"the hypervisor took {steal / window / cpu_count:.1%} of the cores (bound {STEAL_BOUND:.0%})"
-        )
-    swapped = _difference(before.swapped, after.swapped)
-    if swapped is not None and swapped > SWAP_BOUND_PAGES:
-        reasons.append(f"{swapped:.0f} pages were swapped (bound {SWAP_BOUND_PAGES})")
-    step = after.offset - before.offset
-    if abs(step) > CLOCK_STEP_BOUND_SECONDS:
-        reasons.append(f"the system clock was stepped by {step:+.3f} s")
-    return reasons
-
-
-def _difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before
-
-
-def _clock_offset() -> float:
-    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, from the closest of three pairs of readings."""
-    best_gap, best_offset = float("inf"), 0.0
-    for _ in range(3):
-        first = time.monotonic()
-        real = time.time()
-        last = time.monotonic()
-        if last - first < best_gap:
-            best_gap, best_offset = last - first, real - (first + last) / 2
-    return best_offset
+def _moving(after: Snapshot) -> list[str]:
+    """Name the clocks that cannot be judged finely, because they move by design."""
+    varying = [state for state in after.clocks.values() if state.varies]
+    governors = sorted({state.governor for state in varying if state.governor and not state.boosts})
+    texts = (
+        [f"clock within the window: governor {', '.join(governors)} changes it by design"]
+        if governors
+        else []
+    )
+    if any(state.boosts for state in varying):
+        texts.append("clock within the window: boost changes it by design")
+    return texts
 
 
 def combine(observations: Sequence[Observation]) -> Observation:
@@ -250,33 +270,12 @@ def combine(observations: Sequence[Observation]) -> Observation:
     """
     if not observations:
         raise ValueError("combine needs at least one observation")
-    conditions = [each.conditions for each in observations]
     validities = [each.validity for each in observations]
-    throttled = [each.throttled for each in conditions if each.throttled is not None]
-    last = conditions[-1]
-    merged = Conditions(
-        governor=last.governor,
-        frequency_hz=_extreme([each.frequency_hz for each in conditions], largest=False),
-        temperature_celsius=_extreme([each.temperature_celsius for each in conditions], largest=True),
-        throttled=any(throttled) if throttled else None,
-        load=last.load,
-        pressure=_extreme([each.pressure for each in conditions], largest=True),
-        power_mode=last.power_mode,
-        kernel=last.kernel,
-        agent_version=last.agent_version,
-        extra=_extreme([each.extra for each in conditions], largest=True),
-    )
     return Observation(
-        merged,
+        merge_conditions([each.conditions for each in observations]),
         Validity(
             valid=all(each.valid for each in validities),
             reasons=list(dict.fromkeys(text for each in validities for text in each.reasons)),
             not_checkable=list(dict.fromkeys(text for each in validities for text in each.not_checkable)),
         ),
     )
-
-
-def _extreme(values: Sequence[dict[str, float]], *, largest: bool) -> dict[str, float]:
-    choose = max if largest else min
-    names = dict.fromkeys(name for each in values for name in each)
-    return {name: choose(each[name] for each in values if name in each) for name in names}

@@ -37,6 +37,9 @@ class TensorSpec(NamedTuple):
     dtype: str
     """As numpy names it."""
     shape: Tuple[Optional[int], ...]
+    scale: Optional[float] = None
+    """Of a quantized input: it stands for scale * (value - zero_point)."""
+    zero_point: Optional[int] = None
 
 
 class InferenceError(Exception):

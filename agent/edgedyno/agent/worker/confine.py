@@ -6,6 +6,8 @@ import resource
 import signal
 from typing import Any, Dict, List, Set, Tuple
 
+from edgedyno.agent.runtimes.base import InferenceError
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -38,8 +40,29 @@ def no_core_dumps() -> None:
 
 
 def pin(cpus: List[int]) -> None:
-    """Allow this process only these CPUs; threads that start later inherit it."""
-    os.sched_setaffinity(0, cpus)
+    """Allow this process only these CPUs; threads that start later inherit it.
+
+    Raises InferenceError where the kernel grants fewer: it leaves out CPUs that are offline or outside the
+    cgroup without a word, and refuses only when none is left.
+    """
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        text = "found no CPU of %s that this process may use: %s" % (cpus, error.strerror)
+        raise InferenceError("cores.refused", text) from error
+    missing = sorted(set(cpus) - os.sched_getaffinity(0))
+    if missing:
+        text = "CPUs %s of %s went offline or are outside this process's cgroup" % (missing, cpus)
+        raise InferenceError("cores.refused", text)
+
+
+def pin_every_thread(cpus: List[int]) -> None:
+    """Allow every thread that this process has only these CPUs."""
+    for task in os.listdir("/proc/self/task"):
+        try:
+            os.sched_setaffinity(int(task), cpus)
+        except ProcessLookupError:
+            continue  # the thread has ended meanwhile
 
 
 def strayed_threads(cpus: List[int]) -> Tuple[int, int]:

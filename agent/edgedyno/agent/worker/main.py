@@ -12,10 +12,10 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
-from edgedyno.agent.worker import confine, optouts, pacing, tensors
+from edgedyno.agent.worker import computing, confine, numa, optouts, pacing, tensors
 
 Answer = Dict[str, Any]
 
@@ -66,6 +66,7 @@ class Worker:
             "probe": self.probe,
             "load": self.load,
             "bind": self.bind,
+            "place": self.place,
             "burst": self.burst,
             "paced": self.paced,
             "stream": self.stream,
@@ -76,23 +77,32 @@ class Worker:
         self._runtime: Any = None
         self._read: Callable[[], List[Any]] = list
         self._cpus: List[int] = []
+        self._memory_node: Optional[int] = None
+        self._memory = numa.Bound(False)
         self._batch = 1
+        self._threads = 1
+        self._loaded_ns: Optional[Dict[str, int]] = None
+        self._waiting_since = (time.monotonic_ns(), time.process_time_ns())
 
     def start(
         self,
         plugin: Dict[str, Any],
         cpus: Optional[List[int]] = None,
         memory_bytes: Optional[int] = None,
+        memory_node: Optional[int] = None,
     ) -> Answer:
         """Take cores and limits, then load the plugin: in this order, so that every thread inherits them."""
         no_network = optouts.leave_network()
         if cpus:
             confine.pin(cpus)
             self._cpus = cpus
+        if memory_node is not None:
+            self._memory = numa.bind_memory(memory_node)
+            self._memory_node = memory_node
         if memory_bytes:
             confine.limit_memory(memory_bytes)
         self._runtime = load_plugin(plugin["module"], plugin["attribute"], plugin.get("file"))()
-        return {"no_network": no_network}
+        return {"no_network": no_network, "memory_refused": self._memory.reason}
 
     def probe(self) -> Answer:
         """Ask the runtime whether it works here."""
@@ -104,6 +114,8 @@ class Worker:
         self._runtime.load(LoadOptions(model, threads, batch, scratch))
         elapsed = time.perf_counter_ns() - started
         self._batch = batch
+        self._threads = threads
+        self._loaded_ns = computing.run_ns()
         # From here on nothing is collected: a collection inside a burst would be measured.
         gc.collect()
         gc.freeze()
@@ -122,8 +134,14 @@ class Worker:
             raise InferenceError("input.count", "found %d inputs (%s), expected one" % (len(specs), names))
         return tensors.read_for(specs[0], path, self._batch)
 
+    def place(self, cpus: List[int]) -> Answer:
+        """Move every thread to these CPUs of the core set."""
+        confine.pin_every_thread(cpus)
+        return {}
+
     def burst(self, count: int) -> Answer:
-        """Run `count` inferences and return the time of each."""
+        """Run `count` inferences and return the time of each; tell the CPU time since the last burst too."""
+        waited_ns, waiting_cpu_ns = self._waited()
         invoke, clock = self._runtime.invoke, time.perf_counter_ns
         stamps = [0] * count
         delay, cpu = confine.run_delay_ns(), time.process_time_ns()
@@ -133,13 +151,26 @@ class Worker:
             invoke()
             stamps[index] = clock() - before
         ended = time.monotonic_ns()
-        return {
+        ended_cpu = time.process_time_ns()
+        answer = {
             "latency_ns": stamps,
             "started_ns": started,
             "ended_ns": ended,
-            "cpu_ns": time.process_time_ns() - cpu,
+            "cpu_ns": ended_cpu - cpu,
             "run_delay_ns": confine.run_delay_ns() - delay,
+            "waited_ns": waited_ns,
+            "waiting_cpu_ns": waiting_cpu_ns,
         }
+        self._waiting_since = (ended, ended_cpu)
+        return answer
+
+    def _waited(self) -> Tuple[int, int]:
+        """Return how long this process waited since its last burst, and its CPU time meanwhile.
+
+        A runtime whose threads spin while nothing is asked of it shows here: it takes its neighbour's core.
+        """
+        since, cpu = self._waiting_since
+        return time.monotonic_ns() - since, time.process_time_ns() - cpu
 
     def paced(self, period_ns: int, arrivals: int) -> Answer:
         """Answer inputs that arrive by the clock; see `pacing.answer_arrivals`."""
@@ -167,9 +198,16 @@ class Worker:
         return {"effective_precision": precision, "detail": detail}
 
     def check(self) -> Answer:
-        """Tell whether every thread keeps to the cores, and the peak of memory."""
-        threads, strayed = confine.strayed_threads(self._cpus) if self._cpus else (0, 0)
-        return dict(confine.usage(), threads=threads, strayed_threads=strayed)
+        """Tell whether threads and memory keep to their place, how many computed, and the peak of memory."""
+        count, strayed = confine.strayed_threads(self._cpus) if self._cpus else (0, 0)
+        node = self._memory_node
+        return dict(
+            confine.usage(),
+            threads=count,
+            strayed_threads=strayed,
+            computing_threads=computing.computing_threads(self._threads, self._loaded_ns),
+            memory_strayed_ratio=None if node is None else numa.strayed_ratio(node),
+        )
 
 
 def load_plugin(module: str, attribute: str, file: Optional[str] = None) -> Callable[[], Any]:

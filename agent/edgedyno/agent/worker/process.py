@@ -130,6 +130,19 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def halt(self) -> None:
+        """Stop all its threads where they are, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a halted worker run again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
     def kill(self) -> None:
         """Kill its whole process group and reap it."""
         self._close_pipes()

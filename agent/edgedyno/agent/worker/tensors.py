@@ -9,7 +9,8 @@ from edgedyno.agent.runtimes.base import InferenceError, TensorSpec
 def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
     """Read the float32 tensor at `path` and make it what `spec` wants: dtype, and copies to fill the batch.
 
-    Raises InferenceError where the model wants another shape, another batch or an integer input.
+    An integer input is filled by the scale and zero point that its file states. Raises InferenceError where
+    the model wants another shape, another batch, or integers without saying what they stand for.
     """
     import numpy as np
 
@@ -26,13 +27,23 @@ def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
             "found a prepared input of shape %s, expected %s by the model's input %r"
             % (list(array.shape), _show(wanted), spec.name),
         )
-    if not np.issubdtype(np.dtype(spec.dtype), np.floating):
+    return np.ascontiguousarray(np.repeat(_convert(array, spec), batch, axis=0))
+
+
+def _convert(array: Any, spec: TensorSpec) -> Any:
+    import numpy as np
+
+    dtype = np.dtype(spec.dtype)
+    if np.issubdtype(dtype, np.floating):
+        return array.astype(dtype)
+    if spec.scale is None or spec.zero_point is None or not np.issubdtype(dtype, np.integer):
         raise InferenceError(
             "input.dtype",
-            "found %s as the type of the model's input %r, expected a floating-point type"
-            % (spec.dtype, spec.name),
+            "found %s without scale and zero point as the type of the model's input %r, expected "
+            "a floating-point type or a quantized one" % (spec.dtype, spec.name),
         )
-    return np.ascontiguousarray(np.repeat(array, batch, axis=0).astype(spec.dtype))
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(array / spec.scale) + spec.zero_point, limits.min, limits.max).astype(dtype)
 
 
 def write_outputs(outputs: List[Any], batch: int, folder: str, name: str) -> List[str]:

@@ -8,6 +8,7 @@ from edgedyno.core.statistics.looks import alpha_of_look
 from edgedyno.core.statistics.median import MIN_GROUPS, Interval, median_interval
 from edgedyno.core.statistics.ratio import MIN_BLOCKS, Ratio, paired_ratio
 from edgedyno.core.statistics.summary import TAIL_MIN_SAMPLES, steady_groups, summarize
+from edgedyno.core.statistics.switching import after_switch_cost
 from edgedyno.core.statistics.warmup import is_warm
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Interval",
     "MeanError",
     "Ratio",
+    "after_switch_cost",
     "alpha_of_look",
     "is_warm",
     "mean_error",

@@ -107,18 +107,18 @@ def _grids(spec: OutputSpec, geometry: Geometry) -> Iterator[tuple[int, int, int
 
 def _yolox(output: Floats, spec: OutputSpec, geometry: Geometry) -> Candidates:
     """Decode rows of dx, dy, log w, log h, objectness, classes; boxes relative to their grid cell."""
-    cells = [
-        (column, row, stride)
-        for rows, columns, stride in _grids(spec, geometry)
-        for row in range(rows)
-        for column in range(columns)
-    ]
-    grid = np.array(cells, np.float32)
+    grid = np.concatenate([_grid(*each) for each in _grids(spec, geometry)])
     stride = grid[:, 2:]
     boxes = output[0]
     centers = (boxes[:, :2] + grid[:, :2]) * stride
     sizes = np.exp(np.minimum(boxes[:, 2:4], _MAX_LOG_SIDE)) * stride
     return Candidates(np.concatenate([centers, sizes], 1), boxes[:, 4:5] * boxes[:, 5:])
+
+
+def _grid(rows: int, columns: int, stride: int) -> Floats:
+    """Return column, row and stride of each cell, row by row."""
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    return np.column_stack([column, row, np.full(rows * columns, stride)]).astype(np.float32)
 
 
 def _fastestdet(output: Floats, spec: OutputSpec, geometry: Geometry) -> Candidates:

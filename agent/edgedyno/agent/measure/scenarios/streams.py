@@ -117,10 +117,10 @@ class Streams:
 
     def _check(self) -> None:
         checks = [worker.check() for worker in self._workers]
-        self.log.peak_rss_bytes = sum(rss for rss, _, _ in checks)
-        strayed = sum(count for _, _, count in checks)
+        self.log.peak_rss_bytes = sum(check.peak_rss_bytes for check in checks)
+        strayed = [check.strayed for check in checks if check.strayed]
         if strayed:
-            self.log.strayed = f"{strayed} threads of {self._count} streams may run outside their CPUs"
+            self.log.strayed = f"{len(strayed)} of {self._count} streams: {strayed[0]}"
 
     def _run(self, seconds: float) -> tuple[list[StreamAnswer], float]:
         """Run all streams from one moment on for `seconds`; return what they measured and the end."""

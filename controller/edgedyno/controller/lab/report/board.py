@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.report import plots
 from edgedyno.controller.lab.report.conditions import describe_conditions
+from edgedyno.controller.lab.report.details import (
+    Stages,
+    Table,
+    describe_rounds,
+    describe_scenario,
+    describe_stages,
+    describe_starts,
+)
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 from edgedyno.controller.lab.verdict.ratios import SampleBook
+from edgedyno.controller.lab.verdict.table import not_tried_text
 from edgedyno.controller.lab.verdict.words import group_by_reasons
 
 if TYPE_CHECKING:
@@ -33,6 +42,9 @@ class Board:
 
     key: str
     verdict: Verdict
+    choices: list[Choice]
+    """All but those that a search left out."""
+    not_tried: str
     best: Choice | None
     """The recommended one, else the fastest whose requirements are undecided."""
     groups: list[list[Choice]]
@@ -48,9 +60,13 @@ class Board:
     drifts: list[Drift]
     any_invalid: bool
     left_out: int
+    stages: list[Stages]
+    stages_reasons: list[tuple[str, int]]
+    starts: Table
+    rounds: Table
+    scenario: Table | None
     conditions: list[tuple[str, str]]
     valid: int
-    void: list[tuple[str, list[str]]]
     not_checkable: list[tuple[str, int]]
     measured: int
     energy_reasons: list[tuple[str, int]]
@@ -70,6 +86,8 @@ def describe_board(
     return Board(
         key=key,
         verdict=verdict,
+        choices=[one for one in verdict.choices if one.state != "not tried"],
+        not_tried=not_tried_text(verdict.choices),
         best=_best(verdict),
         groups=group_by_reasons([one for one in verdict.choices if one.status in RAN]),
         comparisons=_comparisons(verdict),
@@ -82,9 +100,13 @@ def describe_board(
         drifts=drifts,
         any_invalid=any_invalid,
         left_out=len(measured) - len(shown),
+        stages=describe_stages(measured),
+        stages_reasons=_counted(result.stages_reason for result in ran if result.stages_reason),
+        starts=describe_starts(measured, by_trial, texts),
+        rounds=describe_rounds(measured, by_trial, texts),
+        scenario=describe_scenario(measured, by_trial, texts),
         conditions=describe_conditions(ran),
         valid=sum(result.validity.valid for result in ran),
-        void=[(one.label, one.reasons) for one in verdict.choices if one.status == "void"],
         not_checkable=_counted(gap for result in ran for gap in result.validity.not_checkable),
         measured=len(ran),
         energy_reasons=_counted(

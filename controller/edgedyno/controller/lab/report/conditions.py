@@ -1,51 +1,91 @@
-"""The circumstances of all trials on one board, each quantity in one line."""
+"""The circumstances of all trials on one board, each quantity in one line.
+
+Whatever a result's conditions carry is shown, by the name and the unit that the field's name states, so that a new
+field needs nothing here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgedyno.controller.lab.verdict import quantities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edgedyno.core.result import Result
 
 GIGA = 1e9
+# Told apart from the others: what the trial ran with, not what happened to it.
+FIRST = ("kernel", "agent_version", "governor", "power_mode", "throttled", "load")
+# By the last word of a field's name; what has none of them is a plain number.
+UNITS: dict[str, Callable[[float], str]] = {
+    "hz": lambda value: f"{_short(value / GIGA)} GHz",
+    "celsius": lambda value: f"{_short(value)} °C",
+    "ratio": quantities.format_percent,
+    "seconds": lambda value: quantities.format_seconds(value) if value else "0 s",
+    "bytes": quantities.format_bytes,
+    "watts": quantities.format_watts,
+}
 
 
 def describe_conditions(results: Sequence[Result]) -> list[tuple[str, str]]:
     """Return name and value of each condition that is known; a span where it changed between trials."""
-    conditions = [result.conditions for result in results]
-    lines = [
-        ("kernel", _names(one.kernel for one in conditions)),
-        ("agent", _names(one.agent_version for one in conditions)),
-        ("runtimes", _names(f"{one.runtime} {one.runtime_version or ''}".strip() for one in results)),
-        ("governor", _names(name for one in conditions for name in one.governor.values())),
-        ("power mode", _names(one.power_mode for one in conditions)),
-        ("throttled", _names(_yes_no(one.throttled) for one in conditions)),
-        ("load average", _span(one.load for one in conditions)),
-    ]
-    for sensor in sorted({name for one in conditions for name in one.temperature_celsius}):
-        span = _span(one.temperature_celsius.get(sensor) for one in conditions)
-        lines.append((f"temperature {sensor}", f"{span} °C"))
-    for clock in sorted({name for one in conditions for name in one.frequency_hz}):
-        hertz = (one.frequency_hz.get(clock) for one in conditions)
-        lines.append((f"clock {clock}", f"{_span(None if hz is None else hz / GIGA for hz in hertz)} GHz"))
-    kinds = sorted({name for one in conditions for name in one.pressure})
-    lines += [(f"pressure {kind}", _span(one.pressure.get(kind) for one in conditions)) for kind in kinds]
-    return [(name, value) for name, value in lines if value]
+    runtimes = (f"{one.runtime} {one.runtime_version or ''}".strip() for one in results)
+    lines = {"runtimes": _joined(runtimes)}
+    known = [_flat(msgspec.to_builtins(result.conditions)) for result in results]
+    names = dict.fromkeys(name for one in known for name in one)
+    for name in sorted(names, key=lambda name: FIRST.index(name[0]) if name[0] in FIRST else len(FIRST)):
+        values = [one[name] for one in known if one.get(name) is not None]
+        lines[_title(name)] = _write(name[0], values)
+    return [(name, value) for name, value in lines.items() if value]
 
 
-def _names(values: Iterable[str | None]) -> str:
+def _flat(conditions: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Return (field, key) or (field,) with its value; a governor's or a streams' keys say nothing to a reader."""
+    flat: dict[tuple[str, ...], Any] = {}
+    for field, value in {**conditions, **conditions.get("extra", {})}.items():
+        if field == "extra":
+            continue
+        if field == "governor":
+            flat[(field,)] = _joined(value.values())
+        elif isinstance(value, dict):
+            flat |= {(field, str(key)): each for key, each in value.items()}
+        else:
+            flat[(field,)] = value
+    return flat
+
+
+def _title(name: tuple[str, ...]) -> str:
+    field, *keys = name
+    words = field.split("_")
+    words = words[:-1] if words[-1] in UNITS and len(words) > 1 else words
+    return " ".join([*words, *keys])
+
+
+def _write(field: str, values: list[Any]) -> str:
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if numbers and len(numbers) == len(values):
+        write = UNITS.get(field.rpartition("_")[2], _short)
+        return (
+            quantities.format_span(min(numbers), max(numbers), write)
+            if min(numbers) < max(numbers)
+            else write(numbers[0])
+        )
+    return _joined(_word(value) for value in values)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(_word, value)) if isinstance(value, list) else str(value)
+
+
+def _joined(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(value for value in values if value))
 
 
-def _yes_no(flag: bool | None) -> str | None:  # noqa: FBT001 (a value, not a switch)
-    return None if flag is None else "yes" if flag else "no"
-
-
-def _span(values: Iterable[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    low, high = (f"{float(f'{value:.3g}'):g}" for value in (min(known), max(known)))
-    return low if low == high else f"{low} to {high}"
+def _short(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}"

@@ -14,6 +14,7 @@ from edgedyno.controller.lab.report.reproduce import describe_reproduction
 from edgedyno.controller.lab.report.texts import ENGLISH, Texts
 from edgedyno.controller.lab.verdict import Verdict, newest_attempts, quantities
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
+from edgedyno.controller.lab.verdict.objectives import write_missed, write_short
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.result import Result
 
@@ -96,6 +97,8 @@ def _environment() -> jinja2.Environment:
         "points": quantities.format_points,
         "score": quantities.format_ratio,
         "bytes": quantities.format_bytes,
+        "short": write_short,
+        "missed": write_missed,
         "joules": quantities.format_joules,
         "watts": quantities.format_watts,
         "span_seconds": lambda pair: quantities.format_span(pair[0], pair[1], quantities.format_seconds),

@@ -40,7 +40,35 @@ class Texts:
     not_measured: str = "not measured"
     too_few_samples: str = "too few samples"
     choices: str = "The choices"
-    not_settled: str = "wider than asked for"
+    stages_title: str = "From image to answer"
+    stages_note: str = (
+        "Medians of preparing the image, of the inference and of decoding the output, for each variant at its "
+        "fastest setting. The sum of three medians is labelled end to end; only the inference is ever ranked."
+    )
+    stages_none: str = "Preparing images and decoding outputs was not timed"
+    pre: str = "prepare"
+    invoke: str = "inference"
+    post: str = "decode"
+    end_to_end: str = "end to end"
+    not_added: str = "not added up in this scenario"
+    starts_title: str = "Before the steady state"
+    load: str = "Load"
+    first_inference: str = "First inference"
+    after_switch: str = "First after a switch"
+    rounds_title: str = "Rounds that counted"
+    quiet_rounds: str = "Quiet rounds"
+    void_rounds: str = "Void rounds"
+    scenario_title: str = "Scenario"
+    times_first: str = "times the first minute"
+    deadline_columns: tuple[str, ...] = (
+        "Period",
+        "Arrivals",
+        "Missed",
+        "Of those dropped",
+        "Median from arrival",
+    )
+    throughput_columns: tuple[str, ...] = ("Throughput", "95 % interval")
+    soak_columns: tuple[str, ...] = ("First", "Last", "Last to first", "Throttled after", "Steady after")
     notes: str = "What to know"
     open_points: str = "Faster, if it can be shown"
     latency: str = "Latency"

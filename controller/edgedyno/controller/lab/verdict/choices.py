@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.comparisons import compare_in_words
 from edgedyno.controller.lab.verdict.model import Choice, ChoiceStatus, Judgement, RatioInterval
-from edgedyno.controller.lab.verdict.ratios import conclude
+from edgedyno.controller.lab.verdict.objectives import missed_ratio, objective_of, write_missed
+from edgedyno.controller.lab.verdict.ratios import SampleBook, conclude
 from edgedyno.controller.lab.verdict.requirements import judge_requirements
+from edgedyno.controller.lab.verdict.states import Standing, is_not_tried, standing_of, void_reason
+from edgedyno.core.stages import end_to_end_seconds
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.ranking import Ranking
     from edgedyno.core.job import Require
+    from edgedyno.core.manifest import Failure
     from edgedyno.core.result import Result
 
 # From the best to the worst that can be said of a trial.
@@ -23,6 +28,7 @@ ORDER: tuple[ChoiceStatus, ...] = (
     "void",
     "failed",
     "skipped",
+    "not tried",
 )
 
 
@@ -37,7 +43,7 @@ class Candidate(NamedTuple):
 def examine(result: Result, require: Require) -> Candidate:
     """Judge one trial by itself; the recommended one is found among the acceptable ones later."""
     if result.status != "ok":
-        return Candidate(result, result.status, [])
+        return Candidate(result, "not tried" if is_not_tried(result) else result.status, [])
     judgements = judge_requirements(result, require)
     if not result.validity.valid:
         return Candidate(result, "void", judgements)
@@ -55,6 +61,7 @@ def make_choices(
     ratios: dict[str, RatioInterval],
     labels: dict[str, str],
     margin: float,
+    book: SampleBook,
 ) -> list[Choice]:
     """Return the choices, the recommended one first, then by status, rank and latency."""
     ranks = {result.trial: position for position, result in enumerate(ranking.order, start=1)}
@@ -64,7 +71,8 @@ def make_choices(
         status: ChoiceStatus = "recommended" if ranks.get(trial) == 1 else candidate.status
         ratio = ratios.get(trial)
         reasons = _reasons(candidate, status, ratio, ranking, margin)
-        choices.append(_choice(candidate, status, labels[trial], ranks.get(trial), ratio, reasons))
+        standing = standing_of(candidate.result, ratio, margin=margin, book=book)
+        choices.append(_choice(candidate, status, standing, labels[trial], ranks.get(trial), ratio, reasons))
     return sorted(choices, key=_order)
 
 
@@ -78,7 +86,8 @@ def _reasons(
 ) -> list[str]:
     if status == "recommended":
         ground = ranking.preferred_for
-        return [f"preferred among equals in speed for {ground}"] if ground else ["the fastest"]
+        best = objective_of(candidate.result).best
+        return [f"preferred among equals in speed for {ground}"] if ground else [best]
     if status == "acceptable":
         return _acceptable_reasons(candidate.result, ratio, ranking, margin)
     if status == "rejected":
@@ -86,19 +95,26 @@ def _reasons(
     if status == "undecided":
         return _undecided_reasons(candidate)
     if status == "void":
-        return list(candidate.result.validity.reasons) or ["the run calls itself invalid"]
-    failure = candidate.result.failure
-    return [f"{failure.text} ({failure.code})" if failure else "no reason was given"]
+        return [void_reason(candidate.result)]
+    return [_failure_reason(candidate.result.failure, code=status != "not tried")]
+
+
+def _failure_reason(failure: Failure | None, *, code: bool) -> str:
+    if failure is None:
+        return "no reason was given"
+    return f"{failure.text} ({failure.code})" if code else failure.text
 
 
 def _acceptable_reasons(
     result: Result, ratio: RatioInterval | None, ranking: Ranking, margin: float
 ) -> list[str]:
+    if result in ranking.late and result.deadlines is not None:
+        share = quantities.format_percent(missed_ratio(result.deadlines))
+        return [f"misses more deadlines than the recommended one: {share}, {write_missed(result.deadlines)}"]
     if result in ranking.as_fast:
         return ["as fast as the recommended one, as far as shown"]
     words = compare_in_words("it", "the recommended one", ratio, margin).removeprefix("it is ")
-    early = ["left the race early, beaten beyond doubt"] if result.eliminated else []
-    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}", *early]
+    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}"]
 
 
 def _undecided_reasons(candidate: Candidate) -> list[str]:
@@ -116,6 +132,7 @@ def _undecided_reasons(candidate: Candidate) -> list[str]:
 def _choice(
     candidate: Candidate,
     status: ChoiceStatus,
+    standing: Standing,
     label: str,
     rank_: int | None,
     ratio: RatioInterval | None,
@@ -148,4 +165,18 @@ def _choice(
         size_bytes=result.size_bytes,
         settled=result.settled,
         eliminated=result.eliminated,
+        state=standing.state,
+        state_text=standing.text,
+        more_seconds=standing.more_seconds,
+        scenario=result.scenario,
+        figure=objective_of(result).write(result),
+        throughput_per_second=result.throughput_per_second,
+        throughput_per_second_interval=result.throughput_per_second_interval,
+        deadlines=result.deadlines,
+        soak=result.soak,
+        preprocess_seconds=result.preprocess_seconds,
+        postprocess_seconds=result.postprocess_seconds,
+        stages_reason=result.stages_reason,
+        end_to_end_seconds=end_to_end_seconds(result),
+        after_switch_seconds=result.after_switch_seconds,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import describe_setting, runtime_name, varying_settings
 from edgedyno.controller.lab.verdict.model import Comparison, RatioInterval
+from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ratios import (
     LEVEL,
     SampleBook,
@@ -66,7 +67,7 @@ def _by_runtime(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
 def _pairs(group: list[Result]) -> list[_Pair]:
     """Pair the fastest of each precision, then those that share every setting."""
     best: dict[str, Result] = {}
-    for result in sorted(group, key=_median):
+    for result in sorted(group, key=seconds_of):
         best.setdefault(result.precision, result)
     pairs = [_Pair("best", best[a], best[b]) for a, b in combinations(ORDER, 2) if a in best and b in best]
     known = {(pair.trial.trial, pair.other.trial) for pair in pairs}
@@ -84,10 +85,6 @@ def _pairs(group: list[Result]) -> list[_Pair]:
 
 def _setting(result: Result) -> tuple[int, str, int]:
     return (result.threads, result.cores, result.batch)
-
-
-def _median(result: Result) -> float:
-    return result.latency_seconds.p50 if result.latency_seconds else float("inf")
 
 
 def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying: set[str]) -> Comparison:
@@ -119,13 +116,13 @@ def compare_in_words(trial: str, other: str, ratio: RatioInterval | None, margin
         inverse = (1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
         return f"{trial} is {_times(*inverse, 'faster than', other)}{_how(ratio)}"
     span = f"{quantities.format_level(LEVEL)} interval {ratio.low:.3f} to {ratio.high:.3f}"
-    latency = f"latency ratio {ratio.value:.3f} ({span})"
+    found = f"ratio {ratio.value:.3f} ({span})"
     share = quantities.format_percent(margin)
     if conclusion == "no difference shown":
-        return f"no difference of {share} or more between {trial} and {other}: {latency}"
+        return f"no difference of {share} or more between {trial} and {other}: {found}"
     more = seconds_to_settle(ratio, margin)
     settle = f"; about {quantities.format_count(more)} s more would settle it" if more else ""
-    return f"cannot tell yet whether {trial} and {other} differ by {share}: {latency}{_how(ratio)}{settle}"
+    return f"cannot tell yet whether {trial} and {other} differ by {share}: {found}{_how(ratio)}{settle}"
 
 
 def _times(value: float, low: float, high: float, word: str, other: str) -> str:

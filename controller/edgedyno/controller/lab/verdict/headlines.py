@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.comparisons import compare_in_words
+from edgedyno.controller.lab.verdict.objectives import best_of
 from edgedyno.controller.lab.verdict.ratios import conclude
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice
     from edgedyno.core.job import Require
 
-TRIALS_OUT = {"failed": "failed", "skipped": "skipped", "void": "void"}
+TRIALS_OUT = {"failed": "failed", "skipped": "skipped", "not tried": "not tried", "void": "void"}
 
 
 def headline(
@@ -42,15 +43,8 @@ def headline(
 
 
 def describe(choice: Choice) -> str:
-    """Write a trial with its median and interval."""
-    latency = choice.latency_seconds
-    if latency is None:
-        return choice.label
-    median = quantities.format_seconds(latency.p50)
-    if latency.p50_low is None or latency.p50_high is None:
-        return f"{choice.label} (median {median})"
-    interval = quantities.format_interval(latency.p50_low, latency.p50_high, quantities.format_seconds)
-    return f"{choice.label} (median {median}, {interval})"
+    """Write a trial with what its scenario ranks by, and the interval."""
+    return f"{choice.label} ({choice.figure})" if choice.latency_seconds else choice.label
 
 
 def nearest_miss(choices: list[Choice]) -> str | None:
@@ -79,7 +73,7 @@ def _recommended(choices: list[Choice], preferred_for: str | None, require: Requ
         claim = "the only trial that was measured" + (", and it meets every requirement" if limits else "")
     else:
         among = "of those shown to meet every requirement" if limits else f"of {len(measured)} trials"
-        claim = f"the fastest {among}"
+        claim = f"{best_of(first.scenario)} {among}"
     if preferred_for is not None:
         claim = f"as fast as any {'that meets every requirement' if limits else 'other'}, as far as shown"
         claim += f", and preferred for {preferred_for}"
@@ -112,6 +106,8 @@ def _nothing(choices: list[Choice]) -> str:
     parts = [f"{counts[name]} {word}" for name, word in TRIALS_OUT.items() if name in counts]
     undecided = counts["undecided"]
     parts += [f"{undecided} without a latency"] if undecided else []
-    reasons = Counter("; ".join(choice.reasons) for choice in choices)
-    most = reasons.most_common(1)[0][0] if reasons else "no reason was given"
+    reasons = ["; ".join(choice.reasons) for choice in choices]
+    shapes = Counter(map(quantities.shape_of, reasons))
+    shape = shapes.most_common(1)[0][0]
+    most = quantities.merge_numbers([reason for reason in reasons if quantities.shape_of(reason) == shape])
     return f"Cannot tell: no trial gave a result that counts ({', '.join(parts)}). Most often: {most}."

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from edgedyno.controller.lab.verdict import headlines, notes
 from edgedyno.controller.lab.verdict.choices import Candidate, examine, make_choices
 from edgedyno.controller.lab.verdict.comparisons import compare_precisions, corrected_level
+from edgedyno.controller.lab.verdict.confidence import describe_confidence
 from edgedyno.controller.lab.verdict.labels import label_trials
 from edgedyno.controller.lab.verdict.model import Answer, RatioInterval, Verdict
-from edgedyno.controller.lab.verdict.ranking import fastest, median, rank
+from edgedyno.controller.lab.verdict.objectives import seconds_of
+from edgedyno.controller.lab.verdict.ranking import fastest, rank
 from edgedyno.controller.lab.verdict.ratios import LEVEL, SampleBook, measure_ratio
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
     recommended = ranking.order[0] if ranking.order else None
     ratios = _ratios(measured, recommended, book)
     labels = label_trials(results)
-    choices = make_choices(candidates, ranking, ratios, labels, margin)
+    choices = make_choices(candidates, ranking, ratios, labels, margin, book)
     comparisons = compare_precisions(measured, book, margin=margin)
     if_shown = _if_shown(recommended, undecided, ratios, book)
     nearest = headlines.nearest_miss(choices) if not meeting and not undecided else None
@@ -79,12 +81,14 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
             *notes.accuracy_notes(recommended, spec.require),
             *notes.effective_precision_notes(results),
             *notes.flip_notes(comparisons),
+            *notes.soak_notes(results, labels),
+            *notes.stage_notes(choices),
             *notes.validity_notes(results),
             *[f"Samples of a trial cannot be read: {reason}." for reason in book.unreadable.values()],
         ],
         level=LEVEL,
         margin=margin,
-        confidence=notes.describe_confidence(results, level=LEVEL, margin=margin),
+        confidence=describe_confidence(choices, results, level=LEVEL, margin=margin),
     )
 
 
@@ -115,5 +119,5 @@ def _if_shown(
     if recommended is None:
         return leader.trial
     ratio = ratios.get(leader.trial)
-    faster = ratio.value < 1 if ratio else median(leader) < median(recommended)
+    faster = ratio.value < 1 if ratio else seconds_of(leader) < seconds_of(recommended)
     return leader.trial if faster else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.objectives import figure_of
+from edgedyno.core.stages import scenario_kind
 from edgedyno.core.statistics import TAIL_MIN_SAMPLES
 
 if TYPE_CHECKING:
@@ -42,11 +44,30 @@ class Quantity:
     read: Callable[[Result], Measured]
 
 
+# What a latency or a throughput is in each scenario, where it is not the plain one.
+LATENCY_SCOPE = {
+    "fixed-rate": "from arrival",
+    "throughput": "with all streams running",
+    "soak": "over the whole soak",
+}
+THROUGHPUT_SCOPE = {
+    "single-stream": "one inference at a time: 1 / mean latency",
+    "fixed-rate": "limited by the rate of arrivals",
+    "soak": "one inference at a time: 1 / mean latency",
+}
+
+
 def _median(result: Result) -> Measured:
     latency = result.latency_seconds
     if latency is None:
         return _missing(result.latency_seconds_reason)
-    return Measured(latency.p50, latency.p50_low, latency.p50_high)
+    if result.soak is not None and (last := figure_of(result)) is not None:
+        return Measured(last.value, last.low, last.high, scope="at the end of the soak")
+    return Measured(latency.p50, latency.p50_low, latency.p50_high, scope=_latency_scope(result))
+
+
+def _latency_scope(result: Result) -> str:
+    return LATENCY_SCOPE.get(scenario_kind(result), "")
 
 
 def _percentile(rank: int) -> Callable[[Result], Measured]:
@@ -58,7 +79,7 @@ def _percentile(rank: int) -> Callable[[Result], Measured]:
             return _missing(result.latency_seconds_reason)
         value: float | None = getattr(latency, name)
         if value is not None:
-            return Measured(value)
+            return Measured(value, scope=_latency_scope(result))
         needed = TAIL_MIN_SAMPLES[rank]
         more = max(needed - latency.n, 1)
         return Measured(
@@ -73,7 +94,12 @@ def _percentile(rank: int) -> Callable[[Result], Measured]:
 
 
 def _throughput(result: Result) -> Measured:
-    return Measured(result.throughput_per_second, reason=result.latency_seconds_reason or Measured.reason)
+    rate, interval = result.throughput_per_second, result.throughput_per_second_interval
+    if rate is None:
+        return _missing(result.latency_seconds_reason)
+    scope = THROUGHPUT_SCOPE.get(scenario_kind(result), "")
+    low, high = (interval.low, interval.high) if interval else (rate, rate)
+    return Measured(rate, low, high, scope=scope)
 
 
 def _accuracy(result: Result) -> Measured:
@@ -121,7 +147,7 @@ QUANTITIES = (
         )
         for rank in TAIL_MIN_SAMPLES
     ),
-    Quantity("throughput", "at least", by_interval=False, write=quantities.format_rate, read=_throughput),
+    Quantity("throughput", "at least", by_interval=True, write=quantities.format_rate, read=_throughput),
     Quantity("accuracy", "at least", by_interval=True, write=quantities.format_ratio, read=_accuracy),
     Quantity("accuracy_drop", "at most", by_interval=True, write=quantities.format_points, read=_drop),
     Quantity("power", "at most", by_interval=False, write=quantities.format_watts, read=_power),

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import runtime_name
+from edgedyno.controller.lab.verdict.states import void_reason
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.verdict.model import Comparison
+    from edgedyno.controller.lab.verdict.model import Choice, Comparison
     from edgedyno.core.job import Require
-    from edgedyno.core.result import Result
+    from edgedyno.core.result import Result, Soak
 
 
 # What would be written as 0 pt.
@@ -70,28 +71,65 @@ def validity_notes(results: list[Result]) -> list[str]:
     """Count what is void, and medians that stayed wider than asked for."""
     void = [result for result in results if result.status == "ok" and not result.validity.valid]
     notes = []
-    if void:
-        reasons = _join(list(dict.fromkeys(reason for result in void for reason in result.validity.reasons)))
-        notes.append(f"{_count(len(void), 'trial is', 'trials are')} void and not ranked: {reasons}.")
+    # Where all of them are void the answer itself says so.
+    if void and any(result.status == "ok" and result.validity.valid for result in results):
+        reasons = quantities.merge_alike(void_reason(result) for result in void)
+        notes.append(
+            f"{count_of(len(void), 'trial is', 'trials are')} void and not ranked: {_join(reasons)}."
+        )
     return notes
 
 
-def describe_confidence(results: list[Result], *, level: float, margin: float) -> str:
-    """Say how sure the answer is and what could not be checked."""
-    measured = [r for r in results if r.latency_seconds is not None and r.validity.valid]
-    open_ones = sum(result.settled is False and not result.eliminated for result in measured)
-    share = quantities.format_percent(margin)
-    together = f"All intervals of ratios hold together at {quantities.format_level(level)}"
-    parts = [together, f"differences below {share} count as none"]
-    if open_ones:
-        parts.append(f"{open_ones} of {len(measured)} medians did not reach ±{share} in the time given")
-    # Such as `clock: no cpufreq`: the check's name is enough here, the report tells the rest.
-    gaps = dict.fromkeys(
-        gap.partition(":")[0] for result in measured for gap in result.validity.not_checkable
+def stage_notes(choices: list[Choice]) -> list[str]:
+    """Say where preparing an image and decoding the output take longer than the inference between them.
+
+    Of the recommended trial, or else of the fastest that was measured.
+    """
+    timed = [choice for choice in choices if choice.end_to_end_seconds is not None and choice.state != "void"]
+    if not timed:
+        return []
+    choice = timed[0]
+    before, after, latency = choice.preprocess_seconds, choice.postprocess_seconds, choice.latency_seconds
+    if before is None or after is None or latency is None or choice.end_to_end_seconds is None:
+        return []
+    beside = before.p50 + after.p50
+    if beside <= latency.p50:
+        return []
+    write = quantities.format_seconds
+    note = (
+        f"The inference is not the longest part: preparing an image takes {write(before.p50)} here and decoding "
+        f"the output {write(after.p50)}, together {quantities.format_times(beside / latency.p50)} the inference "
+        f"of {choice.label} ({write(latency.p50)}); end to end {write(choice.end_to_end_seconds)}, the sum of "
+        f"the three medians."
     )
-    if gaps:
-        parts.append(f"not checkable on this board: {', '.join(gaps)}")
-    return "; ".join(parts) + "."
+    return [note]
+
+
+def soak_notes(results: list[Result], labels: dict[str, str]) -> list[str]:
+    """Name the trials that change places between the first and the last minutes of a soak."""
+    soaked = [
+        (labels[result.trial], result.soak)
+        for result in results
+        if result.soak is not None and result.validity.valid
+    ]
+    return [
+        f"Sustained load turns the order round: {label} is faster at first ({_pair(ours.first_p50, theirs.first_p50)}"
+        f"), {other} at the last ({_pair(theirs.last_p50, ours.last_p50)}). The ranking goes by the last."
+        for label, ours in soaked
+        for other, theirs in soaked
+        if ours.first_p50 < theirs.first_p50 and ours.last_p50 > theirs.last_p50 and _apart(ours, theirs)
+    ]
+
+
+def _apart(slower: Soak, other: Soak) -> bool:
+    """Tell whether the intervals of two slowdowns lie apart: what noise alone could turn is no flip."""
+    low, high = slower.slowdown.low, other.slowdown.high
+    return low is not None and high is not None and low > high
+
+
+def _pair(seconds: float, other_seconds: float) -> str:
+    write = quantities.format_seconds
+    return f"{write(seconds)} against {write(other_seconds)}"
 
 
 def _settings(group: list[Comparison], conclusion: str, *, runtime: bool) -> list[str]:
@@ -106,5 +144,5 @@ def _join(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _count(number: int, one: str, many: str) -> str:
+def count_of(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"

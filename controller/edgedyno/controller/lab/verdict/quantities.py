@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from edgedyno.core.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 # What binds a unit to its number, so that it never begins a line.
 NO_BREAK = "\N{NO-BREAK SPACE}"
+_PLAIN_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
 _NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
 
 
@@ -51,6 +52,35 @@ def format_percent(share: float) -> str:
     """Write a share in percent: two digits below ten percent, whole numbers above."""
     percent = share * 100
     return f"{_plain(percent, 1)} %" if abs(percent) < 10 else f"{percent:.0f} %"  # noqa: PLR2004 (ten percent)
+
+
+def shape_of(text: str) -> str:
+    """Return a text without its numbers: equal for texts that differ in nothing else."""
+    return _PLAIN_NUMBER.sub("#", text)
+
+
+def merge_numbers(texts: list[str]) -> str:
+    """Write texts of one shape as one, each number that differs as a span: `took 90 to 97 % of one CPU`."""
+    parts = re.split("#", shape_of(texts[0]))
+    columns = zip(*(_PLAIN_NUMBER.findall(text) for text in texts), strict=True)
+    spans = []
+    for column in columns:
+        low, high = min(column, key=float), max(column, key=float)
+        spans.append(low if low == high else f"{low} to {high}")
+    return parts[0] + "".join(span + part for span, part in zip(spans, parts[1:], strict=True))
+
+
+def merge_alike(texts: Iterable[str]) -> list[str]:
+    """Write those texts as one that differ in nothing but their numbers, in order of appearance."""
+    shapes: dict[str, list[str]] = {}
+    for text in texts:
+        shapes.setdefault(shape_of(text), []).append(text)
+    return [merge_numbers(alike) for alike in shapes.values()]
+
+
+def format_times(factor: float) -> str:
+    """Write `2.3 times`, two digits."""
+    return f"{float(f'{factor:.2g}'):g} times"
 
 
 def format_level(level: float) -> str:
@@ -100,5 +130,9 @@ __all__ = [
     "format_ratio",
     "format_seconds",
     "format_span",
+    "format_times",
     "format_watts",
+    "merge_alike",
+    "merge_numbers",
+    "shape_of",
 ]

@@ -6,13 +6,14 @@ The statistics are core's: valid bursts only, without the samples that pay for t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
+from edgedyno.controller.lab.verdict.objectives import figure_of, objective_of
 from edgedyno.core.errors import EdgedynoError
-from edgedyno.core.result import Result, Samples
+from edgedyno.core.result import Burst, Result, Samples
 from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SampleBook:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._decode = msgspec.json.Decoder(Samples).decode
-        self._steady: dict[str, dict[int, list[float]]] = {}
+        self._trials: dict[str, _Kept] = {}
         self.unreadable: dict[str, str] = {}
         """Why, by sha256."""
 
@@ -50,30 +51,57 @@ class SampleBook:
             return None
         return samples
 
+    def spent_seconds(self, result: Result) -> float:
+        """Return how long the trial's bursts took in all, those included that do not count."""
+        return self._kept(result).spent_seconds
+
     def steady(self, result: Result) -> dict[int, list[float]]:
-        """Return the seconds of each block's valid bursts, without those right after the switch."""
+        """Return the seconds of each block's valid bursts, without those right after the switch.
+
+        Where several streams ran, one value for each block: seconds for each inference of all of them.
+        """
+        return self._kept(result).blocks
+
+    def _kept(self, result: Result) -> _Kept:
         key = f"{result.execution}/{result.trial}"
-        if key not in self._steady:
+        if key not in self._trials:
             samples = self.samples(result)
-            self._steady[key] = {} if samples is None else _steady_blocks(samples)
-        return self._steady[key]
+            spent = sum(map(_seconds_of, samples.bursts)) if samples else _spent(result)
+            self._trials[key] = _Kept({} if samples is None else _steady_blocks(samples), spent)
+        return self._trials[key]
+
+
+class _Kept(NamedTuple):
+    blocks: dict[int, list[float]]
+    spent_seconds: float
+
+
+def _seconds_of(burst: Burst) -> float:
+    return sum(burst.latency_seconds) if burst.window_seconds is None else burst.window_seconds
 
 
 def _steady_blocks(samples: Samples) -> dict[int, list[float]]:
     blocks: dict[int, list[float]] = {}
     for burst in samples.bursts:
-        steady = burst.latency_seconds[burst.after_switch :]
+        steady = _values(burst)
         if burst.valid and steady:
             blocks.setdefault(burst.block, []).extend(steady)
     return blocks
 
 
+def _values(burst: Burst) -> list[float]:
+    if burst.window_seconds is not None and burst.window_inferences:
+        return [burst.window_seconds / burst.window_inferences]
+    return burst.latency_seconds[burst.after_switch :]
+
+
 def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: float) -> RatioInterval | None:
     """Return latency of `trial` over that of `other`: by shared blocks, or of medians where those are few."""
-    ours, theirs = book.steady(trial), book.steady(other)
-    shared = sorted(ours.keys() & theirs.keys()) if trial.execution == other.execution else []
+    together = trial.execution == other.execution and objective_of(trial).paired
+    ours, theirs = (book.steady(trial), book.steady(other)) if together else ({}, {})
+    shared = sorted(ours.keys() & theirs.keys())
     if len(shared) < MIN_BLOCKS:
-        return _unpaired(trial, other)
+        return _unpaired(trial, other, book)
     ratio = paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], level=level)
     return RatioInterval(
         value=ratio.value,
@@ -82,7 +110,7 @@ def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: floa
         level=level,
         paired=True,
         blocks=ratio.blocks,
-        seconds=_spent(trial) + _spent(other),
+        seconds=book.spent_seconds(trial) + book.spent_seconds(other),
     )
 
 
@@ -91,20 +119,20 @@ def _spent(result: Result) -> float:
     return latency.n * latency.mean if latency else 0.0
 
 
-def _unpaired(trial: Result, other: Result) -> RatioInterval | None:
-    a, b = trial.latency_seconds, other.latency_seconds
-    if a is None or b is None or a.p50_low is None or a.p50_high is None:
+def _unpaired(trial: Result, other: Result, book: SampleBook) -> RatioInterval | None:
+    a, b = figure_of(trial), figure_of(other)
+    if a is None or b is None or a.low is None or a.high is None:
         return None
-    if b.p50_low is None or b.p50_high is None or b.p50_low <= 0:
+    if b.low is None or b.high is None or b.low <= 0:
         return None
     return RatioInterval(
-        value=a.p50 / b.p50,
-        low=a.p50_low / b.p50_high,
-        high=a.p50_high / b.p50_low,
+        value=a.value / b.value,
+        low=a.low / b.high,
+        high=a.high / b.low,
         level=LEVEL,
         paired=False,
         blocks=0,
-        seconds=_spent(trial) + _spent(other),
+        seconds=book.spent_seconds(trial) + book.spent_seconds(other),
     )
 
 

@@ -1,0 +1,217 @@
+"""Do two runs of the same sweep agree: trial by trial in what they measured, and in the verdict.
+
+The two were not interleaved, so nothing here says why they differ; a board that drifted between them shows as a
+difference.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from edgedyno.controller.lab.verdict import Verdict
+from edgedyno.controller.lab.verdict.comparisons import corrected_level
+from edgedyno.controller.lab.verdict.labels import label_trials
+from edgedyno.controller.lab.verdict.objectives import Figure, figure_of, write_short
+from edgedyno.controller.lab.verdict.states import is_not_tried, void_reason
+from edgedyno.core.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+LEVEL = 0.95
+Outcome = Literal["agree", "differ", "cannot tell"]
+_Key = tuple[str, ...]
+_ALWAYS = ("model", "runtime", "precision", "threads", "cores", "batch", "scenario")
+# Named only where they vary within a run: runs on two boards, or of two versions, are there to be compared.
+_WHERE_VARYING = ("board", "runtime_version", "format")
+
+
+class TrialAgreement(Struct, frozen=True):
+    """One cell in both runs; `ratio` is second over first in the seconds that its scenario ranks by."""
+
+    label: str
+    first: str
+    """What was measured, with the half-width of its 95 % interval, or why there is nothing to compare."""
+    second: str
+    ratio: float | None
+    low: float | None
+    """All intervals hold together at 95 %: each is as wide as the number of trials asks for."""
+    high: float | None
+    outcome: Outcome
+    text: str
+    first_status: str | None = None
+    """In the first run's verdict, such as `recommended`."""
+    second_status: str | None = None
+
+
+class VerdictAgreement(Struct, frozen=True):
+    """The verdicts on one model, each in its own words."""
+
+    model: str
+    same: bool
+    text: str
+    first: str
+    second: str
+
+
+class Agreement(Struct, frozen=True):
+    """Two runs held against each other."""
+
+    trials: list[TrialAgreement]
+    verdicts: list[VerdictAgreement]
+    agrees: bool
+    """Whether every trial that both measured agrees, at least one does, and the verdicts are the same."""
+    left_out: int
+    """Trials that only one of the runs has."""
+
+
+class Run(Struct, frozen=True):
+    """What one run gave."""
+
+    results: list[Result]
+    verdicts: list[Verdict]
+
+
+def compare_runs(first: Run, second: Run) -> Agreement:
+    """Compare two runs trial by trial and by their verdicts."""
+    names = _naming(first.results, second.results)
+    ours, theirs = (_by_key(run.results, names) for run in (first, second))
+    shared = [key for key in ours if key in theirs]
+    level = corrected_level(len(shared))
+    labels = label_trials(first.results)
+    statuses = (_statuses(first), _statuses(second))
+    trials = [_compare(ours[key], theirs[key], labels[ours[key].trial], level, statuses) for key in shared]
+    verdicts = _compare_verdicts(first, second, names)
+    outcomes = {trial.outcome for trial in trials}
+    return Agreement(
+        trials=trials,
+        verdicts=verdicts,
+        agrees="agree" in outcomes and "differ" not in outcomes and all(each.same for each in verdicts),
+        left_out=len(ours) + len(theirs) - 2 * len(shared),
+    )
+
+
+def _naming(*runs: Sequence[Result]) -> list[str]:
+    varying = [
+        name for name in _WHERE_VARYING if any(len({getattr(r, name) for r in run}) > 1 for run in runs)
+    ]
+    return [*_ALWAYS, *varying]
+
+
+def _by_key(results: Sequence[Result], names: Sequence[str]) -> dict[_Key, Result]:
+    return {_key(result, names): result for result in results if not is_not_tried(result)}
+
+
+def _key(result: Result, names: Sequence[str]) -> _Key:
+    return tuple(str(getattr(result, name)) for name in names)
+
+
+def _statuses(run: Run) -> dict[str, str]:
+    return {choice.trial: choice.status for verdict in run.verdicts for choice in verdict.choices}
+
+
+def _compare(
+    first: Result, second: Result, label: str, level: float, statuses: tuple[dict[str, str], dict[str, str]]
+) -> TrialAgreement:
+    ratio = _ratio(first, second, level)
+    outcome, text = _judge(first, second, ratio)
+    return TrialAgreement(
+        label=label,
+        first=_measured(first),
+        second=_measured(second),
+        ratio=ratio.value if ratio else None,
+        low=ratio.low if ratio else None,
+        high=ratio.high if ratio else None,
+        outcome=outcome,
+        text=text,
+        first_status=statuses[0].get(first.trial),
+        second_status=statuses[1].get(second.trial),
+    )
+
+
+def _standing(result: Result) -> str:
+    if result.status != "ok":
+        return result.status
+    return "measured" if result.validity.valid else "void"
+
+
+def _measured(result: Result) -> str:
+    standing = _standing(result)
+    return write_short(result) if standing == "measured" else standing
+
+
+def _ratio(first: Result, second: Result, level: float) -> Figure | None:
+    """Return second / first where both count; both log-errors in quadrature (delta method), at `level`."""
+    a, b = figure_of(first), figure_of(second)
+    if a is None or b is None or _standing(first) != "measured" or _standing(second) != "measured":
+        return None
+    value = b.value / a.value
+    if not (a.low and a.high and b.low and b.high):
+        return Figure(value, None, None)
+    wider = _quantile(level) / _quantile(LEVEL)
+    down = wider * math.hypot(math.log(b.value / b.low), math.log(a.high / a.value))
+    up = wider * math.hypot(math.log(b.high / b.value), math.log(a.value / a.low))
+    return Figure(value, value * math.exp(-down), value * math.exp(up))
+
+
+def _quantile(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _judge(first: Result, second: Result, ratio: Figure | None) -> tuple[Outcome, str]:
+    standings = (_standing(first), _standing(second))
+    if ratio is not None:
+        if ratio.low is None or ratio.high is None:
+            return "cannot tell", "a median has no interval"
+        if ratio.low <= 1 <= ratio.high:
+            return "agree", "agree within their intervals"
+        return "differ", "second is slower" if ratio.value > 1 else "second is faster"
+    if standings[0] == standings[1]:
+        return "cannot tell", f"{standings[0]} in both"
+    which, other = ("second", second) if standings[0] == "measured" else ("first", first)
+    return "differ", f"{_standing(other)} in the {which}: {_why(other)}"
+
+
+def _why(result: Result) -> str:
+    if result.failure is not None:
+        return result.failure.text
+    return "it was not measured" if result.validity.valid else void_reason(result)
+
+
+def _compare_verdicts(first: Run, second: Run, names: Sequence[str]) -> list[VerdictAgreement]:
+    by_place = "board" in names
+    theirs = {(each.model, each.board if by_place else ""): each for each in second.verdicts}
+    return [
+        _compare_verdict(each, theirs[place], first, second, names)
+        for each in first.verdicts
+        if (place := (each.model, each.board if by_place else "")) in theirs
+    ]
+
+
+def _compare_verdict(
+    ours: Verdict, theirs: Verdict, first: Run, second: Run, names: Sequence[str]
+) -> VerdictAgreement:
+    chosen = [
+        {_key(result, names) for result in run.results if result.trial in verdict.recommended}
+        for run, verdict in ((first, ours), (second, theirs))
+    ]
+    same = ours.answer == theirs.answer and chosen[0] == chosen[1]
+    return VerdictAgreement(
+        ours.model, same, _in_words(ours, theirs, same=same), ours.headline, theirs.headline
+    )
+
+
+def _in_words(ours: Verdict, theirs: Verdict, *, same: bool) -> str:
+    if same:
+        return f"the same: {_answer(ours)}"
+    return f"differ: {_answer(ours)} in the first, {_answer(theirs)} in the second"
+
+
+def _answer(verdict: Verdict) -> str:
+    labels = [choice.label for choice in verdict.choices if choice.trial in verdict.recommended]
+    return f"use {', '.join(labels)}" if labels else verdict.answer
