@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from edgedyno.agent.measure.clocks import ClockState, slowed
+from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.journal import TrialLog
 from edgedyno.agent.measure.scenarios.base import excused
 from edgedyno.agent.measure.scenarios.soak import HEAT, Clocks
@@ -256,6 +257,13 @@ def test_heat_is_found_by_a_soak_and_does_not_void_it(
     assert result.soak is not None
     assert (result.soak.throttled_after_seconds is not None) == counts
     assert result.validity.valid == counts
+
+
+def test_the_board_cools_down_before_each_soak(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgedyno.agent.measure.gating.Gate.wait", lambda *_: Waited(2.5, "still warm"))
+    results = scripted(bench, minutes(0.01), {}, {})
+    assert sorted(result.conditions.gating_seconds or 0.0 for result in results) == [2.5, 5.0]
+    assert {result.conditions.gating_reason for result in results} == {"still warm"}
 
 
 def clocks(megahertz: float, *, governor: str = "performance") -> Conditions:
