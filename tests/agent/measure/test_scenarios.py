@@ -12,8 +12,11 @@ import msgspec
 import pytest
 
 from edgedyno.agent.measure.clocks import ClockState, slowed
+from edgedyno.agent.measure.gating import Waited
+from edgedyno.agent.measure.journal import TrialLog
 from edgedyno.agent.measure.scenarios.base import excused
 from edgedyno.agent.measure.scenarios.soak import HEAT, Clocks
+from edgedyno.agent.measure.scenarios.throughput import _needed_bytes
 from edgedyno.agent.measure.validity import Observation, Watch
 from edgedyno.core.job import FixedRate, Measure, Scenario, Soak, Sweep, Throughput
 from edgedyno.core.manifest import Variant
@@ -194,6 +197,12 @@ def test_streams_beyond_the_memory_fail_with_the_numbers(bench: Bench) -> None:
     assert bench.ended.failure is None
 
 
+def test_memory_is_counted_once_where_a_run_goes_on() -> None:
+    fresh = TrialLog("t", peak_rss_bytes=100)
+    assert _needed_bytes(fresh, 4) == 400
+    assert _needed_bytes(TrialLog("t", peak_rss_bytes=390, notes={"streams": 4}), 4) == 390
+
+
 # -- soak
 
 
@@ -248,6 +257,13 @@ def test_heat_is_found_by_a_soak_and_does_not_void_it(
     assert result.soak is not None
     assert (result.soak.throttled_after_seconds is not None) == counts
     assert result.validity.valid == counts
+
+
+def test_the_board_cools_down_before_each_soak(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgedyno.agent.measure.gating.Gate.wait", lambda *_: Waited(2.5, "still warm"))
+    results = scripted(bench, minutes(0.01), {}, {})
+    assert sorted(result.conditions.gating_seconds or 0.0 for result in results) == [2.5, 5.0]
+    assert {result.conditions.gating_reason for result in results} == {"still warm"}
 
 
 def clocks(megahertz: float, *, governor: str = "performance") -> Conditions:

@@ -238,6 +238,7 @@ class _Execution:
             seconds=seconds,
             precision=precision,
             watch=watch,
+            gate=self._gate,
             order=order,
             launch=self._launch,
             tensor=self._input,

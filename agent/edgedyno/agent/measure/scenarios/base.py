@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedyno.agent.measure.contender import Contender
+    from edgedyno.agent.measure.gating import Gate
     from edgedyno.agent.measure.journal import TrialLog
     from edgedyno.agent.measure.supervisor import Launch, TrialError
     from edgedyno.agent.measure.validity import Observation, Watch
@@ -26,6 +27,7 @@ class Setting(NamedTuple):
     """For the whole group."""
     precision: float
     watch: Watch
+    gate: Gate
     order: random.Random
     launch: Launch
     tensor: Path

@@ -32,7 +32,8 @@ def scenario_fields(sweep: Sweep, batch: int, log: TrialLog, *, count_void: bool
     bursts = [burst for burst in log.bursts if burst.valid or count_void]
     for name, fields in _FIELDS.items():
         if getattr(sweep.scenario, name) is not None:
-            return fields(sweep.scenario, batch, log, bursts)
+            # What a switch costs is told by the race: here the first sample of a burst is of another kind.
+            return {"after_switch_seconds": None, **fields(sweep.scenario, batch, log, bursts)}
     return {}
 
 

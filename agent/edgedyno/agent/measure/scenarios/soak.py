@@ -43,7 +43,7 @@ def run_soak(
     stop: threading.Event,
     between: Callable[[Pace], None],
 ) -> None:
-    """Load one trial after the other for the scenario's minutes, in random order.
+    """Load one trial after the other for the scenario's minutes, in random order, each on a board that cooled down.
 
     A soak is never cut by the time budget; one that was interrupted begins anew, because the heat is gone.
     Raises ValueError for another scenario.
@@ -55,6 +55,8 @@ def run_soak(
     setting.order.shuffle(turn)
     tell = teller(group, between)
     for index, contender in enumerate(turn):
+        if index > 0:
+            contender.log.waits.append(setting.gate.wait(stop))
         _forget(contender)
         others = (len(turn) - index - 1) * seconds
         _Soak(contender, group, setting, seconds).run(stop, tell, others)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from edgedyno.agent.measure.contender import SPINNING_BOUND
 from edgedyno.agent.measure.scenarios.base import fail
 from edgedyno.agent.measure.scenarios.outcome import rate_of
 from edgedyno.agent.measure.supervisor import TrialError, Worker
@@ -91,6 +92,7 @@ class Streams:
                 worker.first_inference()
             self._warm_up()
             self._check()
+            self._park_if_spinning()
         except TrialError as error:
             self.fail(error)
 
@@ -121,6 +123,12 @@ class Streams:
         strayed = [check.strayed for check in checks if check.strayed]
         if strayed:
             self.log.strayed = f"{len(strayed)} of {self._count} streams: {strayed[0]}"
+
+    def _park_if_spinning(self) -> None:
+        """Halt the streams between windows where one of them was seen to spin: they would disturb the others."""
+        if (self.log.waiting_cpu_ratio or 0.0) > SPINNING_BOUND:
+            for worker in self._workers:
+                worker.park()
 
     def _run(self, seconds: float) -> tuple[list[StreamAnswer], float]:
         """Run all streams from one moment on for `seconds`; return what they measured and the end."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edgedyno.agent.measure.contender import Contender
+    from edgedyno.agent.measure.journal import TrialLog
     from edgedyno.agent.measure.race import Pace
     from edgedyno.agent.measure.scenarios.base import Setting
     from edgedyno.core.job import Scenario
@@ -57,7 +58,7 @@ def _batches(waiting: Sequence[Contender], count: int, memory_bytes: float) -> I
     batch: list[Contender] = []
     used = 0
     for contender in waiting:
-        needed = count * (contender.log.peak_rss_bytes or 0)
+        needed = _needed_bytes(contender.log, count)
         if needed > memory_bytes:
             text = (
                 f"{count} streams of {needed / count / 1e6:.0f} MB each need {needed / 1e6:.0f} MB, "
@@ -72,3 +73,8 @@ def _batches(waiting: Sequence[Contender], count: int, memory_bytes: float) -> I
         used += needed
     if batch:
         yield batch
+
+
+def _needed_bytes(log: TrialLog, count: int) -> int:
+    """Return what all streams take; the log of a run that goes on holds their sum already."""
+    return (log.peak_rss_bytes or 0) * (1 if "streams" in log.notes else count)
