@@ -1,11 +1,13 @@
 """Telemetry of runtimes is switched off before any of them is imported.
 
-ONNX Runtime 1.31 and newer writes a device id and contacts its maker unless told not to before import;
-OpenVINO, and NNCF have opt-outs of their own.
+ONNX Runtime 1.31 and newer writes a device id and contacts its maker unless told not to before import. OpenVINO
+does so at every import (seen in 2026.4.1 with openvino-telemetry 2025.2.0) and heeds no variable but CI=true;
+without its reporting package it has nothing to report with, and says nothing.
 """
 
 import ctypes
 import os
+import sys
 
 OPT_OUTS = {
     "ORT_DISABLE_TELEMETRY": "1",
@@ -22,8 +24,9 @@ _CLONE_NEWNET = 0x40000000
 
 
 def opt_out() -> None:
-    """Set every opt-out in this process's environment."""
+    """Set every opt-out in this process's environment, and let reporting packages count as not installed."""
     os.environ.update(OPT_OUTS)
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 
 def leave_network() -> bool:
