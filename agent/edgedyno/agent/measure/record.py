@@ -6,13 +6,13 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import structs
 
 from edgedyno.agent.measure.race import is_hopeless
+from edgedyno.agent.measure.stages import stage_fields
 from edgedyno.agent.measure.stopping import groups_of
-from edgedyno.core.result import Conditions, Result, StageSummary, Status, Validity
-from edgedyno.core.statistics import MIN_GROUPS, TAIL_MIN_SAMPLES, summarize
+from edgedyno.core.result import Conditions, Result, Status, Validity
+from edgedyno.core.statistics import MIN_GROUPS, summarize
 
 if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import PassLog, TrialLog
@@ -134,27 +134,9 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "power_watts_reason": None if log.power else power_reason,
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
+        **stage_fields(accuracy),
         "predictions_sha256": accuracy.predictions_sha256,
-        **_stages(accuracy),
     }
-
-
-def _stages(accuracy: PassLog) -> dict[str, Any]:
-    """Summarize what preparing images and decoding outputs took, or say why that is not known."""
-    before, after = _stage(accuracy.preprocess_seconds), _stage(accuracy.postprocess_seconds)
-    reason = None
-    if before is None:
-        reason = f"not timed: {accuracy.reason or 'no image could be prepared'}"
-    elif after is None:
-        reason = f"decoding was not timed: {accuracy.reason or 'no output could be decoded'}"
-    return {"preprocess_seconds": before, "postprocess_seconds": after, "stages_reason": reason}
-
-
-def _stage(seconds: list[float]) -> StageSummary | None:
-    if not seconds:
-        return None
-    tail = float(np.percentile(seconds, 95)) if len(seconds) >= TAIL_MIN_SAMPLES[95] else None
-    return StageSummary(n=len(seconds), p50=float(np.median(seconds)), p95=tail)
 
 
 def no_power_reason(request: RunRequest) -> str:
