@@ -124,6 +124,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "effective_precision": accuracy.effective_precision,
         "effective_precision_detail": accuracy.effective_precision_detail,
         "effective_precision_reason": accuracy.effective_precision_reason,
+        **stage_fields(accuracy),
         "latency_seconds": latency,
         "latency_seconds_reason": None if latency else "time was up before the first burst",
         "settled": log.settled,
@@ -134,7 +135,6 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "power_watts_reason": None if log.power else power_reason,
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
-        **stage_fields(accuracy),
         "predictions_sha256": accuracy.predictions_sha256,
     }
 
