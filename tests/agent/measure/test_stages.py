@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edgedyno.agent.measure.journal import PassLog
-from edgedyno.agent.measure.record import _stages
+from edgedyno.agent.measure.stages import stage_fields
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.result import StageSummary
 from tests.agent.measure.requests import Bench, onnxruntime
@@ -61,13 +61,13 @@ def test_without_images_the_reason_is_stated(bench: Bench) -> None:
     ],
 )
 def test_what_was_not_timed_says_why(log: PassLog, reason: str) -> None:
-    assert _stages(log)["stages_reason"] == reason
+    assert stage_fields(log)["stages_reason"] == reason
 
 
 def test_a_tail_needs_its_samples() -> None:
     few, many = (PassLog(preprocess_seconds=[0.01] * n, postprocess_seconds=[0.02] * n) for n in (129, 130))
-    assert _stages(few)["postprocess_seconds"] == StageSummary(129, 0.02)
-    assert _stages(many)["postprocess_seconds"] == StageSummary(130, 0.02, 0.02)
+    assert stage_fields(few)["postprocess_seconds"] == StageSummary(129, 0.02)
+    assert stage_fields(many)["postprocess_seconds"] == StageSummary(130, 0.02, 0.02)
 
 
 def test_a_log_from_before_the_stages_can_still_be_read() -> None:

@@ -6,18 +6,17 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import structs
 
 from edgedyno.agent.measure.gating import with_gating
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.scenarios import scenario_fields
+from edgedyno.agent.measure.stages import stage_fields
 from edgedyno.agent.measure.stopping import groups_of
-from edgedyno.core.result import Conditions, Result, StageSummary, Status, Validity
+from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import (
     MIN_GROUPS,
-    TAIL_MIN_SAMPLES,
     after_switch_cost,
     steadiness_reasons,
     summarize,
@@ -135,6 +134,7 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "effective_precision": accuracy.effective_precision,
         "effective_precision_detail": accuracy.effective_precision_detail,
         "effective_precision_reason": accuracy.effective_precision_reason,
+        **stage_fields(accuracy),
         "latency_seconds": latency,
         "latency_seconds_reason": None if latency else _too_short(request, log),
         "settled": log.settled,
@@ -147,7 +147,6 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
         "predictions_sha256": accuracy.predictions_sha256,
-        **_stages(accuracy),
         **scenario_fields(request.manifest.sweep, cell.batch, log, count_void=count_void),
     }
 
@@ -161,24 +160,6 @@ def _too_short(request: RunRequest, log: TrialLog) -> str:
         f"loading and warming up this one took {format_seconds(before)}"
     )
     return f"{text}, one inference {format_seconds(warm[len(warm) // 2])}" if warm else text
-
-
-def _stages(accuracy: PassLog) -> dict[str, Any]:
-    """Summarize what preparing images and decoding outputs took, or say why that is not known."""
-    before, after = _stage(accuracy.preprocess_seconds), _stage(accuracy.postprocess_seconds)
-    reason = None
-    if before is None:
-        reason = f"not timed: {accuracy.reason or 'no image could be prepared'}"
-    elif after is None:
-        reason = f"decoding was not timed: {accuracy.reason or 'no output could be decoded'}"
-    return {"preprocess_seconds": before, "postprocess_seconds": after, "stages_reason": reason}
-
-
-def _stage(seconds: list[float]) -> StageSummary | None:
-    if not seconds:
-        return None
-    tail = float(np.percentile(seconds, 95)) if len(seconds) >= TAIL_MIN_SAMPLES[95] else None
-    return StageSummary(n=len(seconds), p50=float(np.median(seconds)), p95=tail)
 
 
 def no_power_reason(request: RunRequest) -> str:
