@@ -7,6 +7,8 @@ Usage: python benchmarks/aa.py [MODEL.onnx] [--pairs N] [--seconds S] [--threads
 from __future__ import annotations
 
 import argparse
+import math
+import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +55,7 @@ def _show(seed: int, ratio: Ratio) -> None:
 
 
 def _summarize(ratios: list[Ratio], void: int, seconds: float, whole_seconds: float) -> None:
+    logs = [math.log(ratio.value) for ratio in ratios] if len(ratios) > 1 else [0.0, 0.0]
     halves = sorted(ratio.half_width for ratio in ratios) or [float("nan")]
     excluded = sum(ratio.excludes_one for ratio in ratios)
     beyond = sum(ratio.low > 1 + MARGIN or ratio.high < 1 / (1 + MARGIN) for ratio in ratios)
@@ -60,7 +63,8 @@ def _summarize(ratios: list[Ratio], void: int, seconds: float, whole_seconds: fl
         f"\n{len(ratios)} pairs, {void} void, {seconds:g} s each ({whole_seconds:.1f} s with loading)\n"
         f"interval excludes 1: {excluded} ({excluded / max(1, len(ratios)):.1%}; limit 5 %)\n"
         f"verdict speaks of a difference (margin {MARGIN:.0%}): {beyond}\n"
-        f"half-width: median {halves[len(halves) // 2]:.2%}, worst {halves[-1]:.2%}"
+        f"half-width: median {halves[len(halves) // 2]:.2%}, worst {halves[-1]:.2%}; "
+        f"spread of the ratios (twice their standard deviation): {2 * statistics.stdev(logs):.2%}"
     )
 
 

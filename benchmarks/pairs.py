@@ -112,6 +112,7 @@ class Bench:
         seed: int,
         precision: float = 0.0,
         placement: Placement | None = None,
+        loads: int = 1,
     ) -> None:
         """Race loaded workers; without a precision for all of `seconds`."""
         race = Race(
@@ -121,6 +122,7 @@ class Bench:
             watch=Watch(cpus=self.capabilities.core_sets["all"]),
             placement=placement or self.placement,
             order=random.Random(seed),
+            loads=loads,
         )
         with restored_affinity():
             race.run(threading.Event(), lambda _: None)

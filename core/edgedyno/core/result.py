@@ -253,6 +253,8 @@ class Burst(Struct, frozen=True):
     valid: bool = True
     after_switch: int = 1
     """How many of the first samples follow the switch to this trial: kept, but in no summary and no ratio."""
+    load: int = 1
+    """Which of the trial's worker processes ran it, counted from 1."""
     cpu_seconds: float | None = None
     """CPU time of all of the worker's threads during the burst."""
     run_delay_seconds: float | None = None

@@ -424,3 +424,14 @@ def test_budget_is_kept_and_what_is_open_is_said(bench: Bench) -> None:
     bench.run(request)
     assert 2.5 < Journal(Path(request.work_dir)).run().spent_seconds < 5.5
     assert [result.settled for result in bench.results] == [False] * 4
+
+
+def test_high_precision_takes_fresh_processes_in_one_race(bench: Bench) -> None:
+    variants = [scripted(bench, f"v{index}", seconds=0.003) for index in range(2)]
+    request = bench.request(variants, runtimes=[SCRIPTED], measure=Measure(precision=0.01, max_seconds=12))
+    results = bench.run(request)
+    for result in results:
+        samples = msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples)
+        loads = [burst.load for burst in samples.bursts]
+        assert loads == sorted(loads)
+        assert set(loads) >= {1, 2}

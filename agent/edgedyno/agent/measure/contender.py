@@ -54,6 +54,8 @@ class Contender:
         self.median_seconds = 0.0
         self.shape = Shape(1, 0)
         self._cpus = list(cell.cpus)
+        self._launched: tuple[Launch, Path] | None = None
+        self._loads = max((burst.load for burst in log.bursts), default=0)
         self.slower_looks = 0
         """How many looks in a row showed it beaten on every objective."""
 
@@ -69,6 +71,9 @@ class Contender:
 
     def load(self, launch: Launch, tensor: Path) -> None:
         """Start its worker and run the first inference."""
+        self._launched = (launch, tensor)
+        self._loads += 1
+        self._cpus = list(self.cell.cpus)
         try:
             self.worker = Worker(self.cell, launch)
             self.log.load_seconds = self.log.load_seconds or self.worker.load_seconds
@@ -80,6 +85,16 @@ class Contender:
         except TrialError as error:
             self._fail(error)
 
+    def reload(self) -> None:
+        """Start again in a fresh process, whose memory lies elsewhere."""
+        if self.worker is None or self._launched is None:
+            return
+        self.close()
+        self.load(*self._launched)
+        self.warm_up()
+        if self.worker is not None and (self.log.waiting_cpu_ratio or 0.0) > SPINNING_BOUND:
+            self.worker.park()
+
     def _note_start(self) -> None:
         if self.log.started_at is None:
             self.log.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -90,7 +105,7 @@ class Contender:
         if self.worker is None:
             return
         try:
-            self.log.warmup_seconds = self._warm_blocks(self.worker)
+            self.log.warmup_seconds = self.log.warmup_seconds + self._warm_blocks(self.worker)
             self._note_check(self.worker)
         except TrialError as error:
             self._fail(error)
@@ -152,6 +167,7 @@ class Contender:
                 answer.started_monotonic_seconds,
                 answer.latency_seconds,
                 after_switch=self.shape.after_switch,
+                load=self._loads,
                 cpu_seconds=answer.cpu_seconds,
                 run_delay_seconds=answer.run_delay_seconds,
             )

@@ -66,13 +66,17 @@ class Race:
         watch: Watch,
         placement: Placement,
         order: random.Random,
+        loads: int = 1,
     ) -> None:
+        """Take loaded contenders; each is to have `loads` processes in all, one after the other."""
         self._contenders = list(contenders)
         self._precision = precision
         self._seconds = seconds
         self._watch = watch
         self._placement = placement
         self._order = order
+        self._loads = loads
+        self._loaded = 1
         self._began = time.monotonic()
         self._spent_share = 0.0
         self._rounds = 0
@@ -91,6 +95,9 @@ class Race:
             active = self._active()
             if not active:
                 break
+            if self._gone() >= self._seconds * self._loaded / self._loads:
+                self._reload()
+                continue
             self._round(active, stop)
             self._rounds += 1
             if self._rounds >= self._next_look:
@@ -144,6 +151,13 @@ class Race:
         observation = self._watch.stop(pids)
         for contender in active:
             mark(contender.log, marks[contender.log.trial], observation)
+
+    def _reload(self) -> None:
+        """Give every trial a fresh process; in random order, as memory goes by who asks first."""
+        self._loaded += 1
+        alive = [contender for contender in self._contenders if contender.alive]
+        for contender in self._order.sample(alive, len(alive)):
+            contender.reload()
 
     def _place(self, active: Sequence[Contender]) -> None:
         """Give each trial its CPUs for this round, and leave them to it."""

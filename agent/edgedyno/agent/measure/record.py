@@ -127,7 +127,11 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog) -> dict[str, Any]:
     count_void = _counts_void(log)
-    latency = summarize(groups_of(log, count_void=count_void), stopped=log.settled is True)
+    latency = summarize(
+        groups_of(log, count_void=count_void),
+        stopped=log.settled,
+        loads=len({each.load for each in log.bursts}),
+    )
     power_reason = log.power_reason or no_power_reason(request)
     not_scored = accuracy.reason or "predictions are scored by the controller"
     return {
@@ -207,7 +211,6 @@ def _cpu_use(log: TrialLog) -> dict[str, float]:
     return {
         **waiting,
         "busy_cpus": sum(burst.cpu_seconds or 0.0 for burst in log.bursts) / wall,
-        "run_delay_ratio": sum(burst.run_delay_seconds or 0.0 for burst in log.bursts) / wall,
     }
 
 

@@ -33,6 +33,7 @@ from edgedyno.core.messages import Progress
 from edgedyno.core.result import Samples
 from edgedyno.core.run import Ended, Finished, Progressed
 from edgedyno.core.scenario import check_scenario
+from edgedyno.core.statistics import loads_wanted
 
 if TYPE_CHECKING:
     import threading
@@ -49,6 +50,7 @@ UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the la
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
 MIN_RACE_SECONDS = 1.0
 SPINNING_SECONDS = 0.25  # OpenMP's threads spin for 0.2 s by default when a parallel region has ended
+RELOAD_SHARE = 0.2  # of the time, for giving trials fresh processes
 GATING_SHARE = 0.25  # of the time: a board that needs longer to cool down is measured hot, and says so
 SAVE_SECONDS = 3.0
 PROGRESS_SECONDS = 1.0
@@ -102,6 +104,7 @@ class _Execution:
         self._began = time.monotonic()
         self._spent_before = self._journal.run().spent_seconds
         self._measuring_since: float | None = None
+        self._load_seconds = math.inf
         self._done = len(request.done_trials)
         self._phase: Phase = "settle"
         self._last_progress = -PROGRESS_SECONDS
@@ -169,6 +172,7 @@ class _Execution:
     def _load_group(self, waiting: Sequence[Cell], reference: Cell) -> list[Contender]:
         """Load the reference and as many others as memory allows, at least one of those that wait."""
         self._progress("warm-up", force=True)
+        began = time.monotonic()
         budget = (self._request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE
         group: list[Contender] = []
         used = 0
@@ -185,6 +189,7 @@ class _Execution:
             used += contender.log.peak_rss_bytes or 0
             group.append(contender)
             self._progress("warm-up")
+        self._load_seconds = max(time.monotonic() - began, 1e-3)
         self._stop.wait(SPINNING_SECONDS)
         for contender in group:
             contender.park_if_spinning()
@@ -229,7 +234,13 @@ class _Execution:
         order = random.Random(request.manifest.execution)  # noqa: S311 - an order, not a secret
         if isinstance(self._scenario, str):
             race = Race(
-                group, precision=precision, seconds=seconds, watch=watch, placement=placement, order=order
+                group,
+                precision=precision,
+                seconds=seconds,
+                watch=watch,
+                placement=placement,
+                order=order,
+                loads=min(loads_wanted(precision), 1 + int(RELOAD_SHARE * seconds / self._load_seconds)),
             )
             race.run(self._stop, between)
             return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedyno.core.statistics import STOPPED_ALPHA, Interval, flatten, median_interval
+from edgedyno.core.statistics import STOPPED_ALPHA, Interval, flatten, load_half_width, median_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +35,10 @@ class Steady:
         ]
         self.blocks: NDArray[np.intp] = np.fromiter((burst.block for burst in kept), np.intp, len(kept))
         self.starts: NDArray[np.float64] = np.array([burst.started_monotonic_seconds for burst in kept])
+        self.processes: set[int] = {burst.load for burst in kept}
         self.groups = flatten([burst.latency_seconds[burst.after_switch :] for burst in kept])
         if before:
+            self.processes |= before.processes
             self.blocks = np.concatenate([before.blocks, self.blocks])
             self.starts = np.concatenate([before.starts, self.starts])
             self.groups = before.groups.followed_by(self.groups)
@@ -44,6 +46,11 @@ class Steady:
     def follows(self, bursts: list[Burst]) -> bool:
         """Return whether `bursts` begin with those that were read here."""
         return 0 < self.length <= len(bursts) and bursts[self.length - 1] is self.last
+
+    @property
+    def loads(self) -> int:
+        """How many processes the samples come from."""
+        return len(self.processes)
 
     @property
     def seconds(self) -> float:
@@ -58,7 +65,8 @@ class Steady:
     @cached_property
     def interval(self) -> Interval | None:
         """The median of all with the interval at which measuring may stop."""
-        return median_interval(self.groups, alpha=STOPPED_ALPHA)
+        interval = median_interval(self.groups, alpha=STOPPED_ALPHA)
+        return interval.widened(load_half_width(STOPPED_ALPHA, self.loads)) if interval else None
 
 
 _cache: OrderedDict[tuple[int, bool], tuple[TrialLog, Steady]] = OrderedDict()

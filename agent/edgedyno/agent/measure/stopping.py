@@ -99,7 +99,8 @@ def _log_ratio(log: TrialLog, other: TrialLog, *, count_void: bool) -> LogRatio 
     common, first, second = np.intersect1d(ours.blocks, theirs.blocks, return_indices=True)
     if len(common) < MIN_BLOCKS:
         return None
-    return log_ratio_of_medians(ours.medians[first], theirs.medians[second])
+    known = log_ratio_of_medians(ours.medians[first], theirs.medians[second])
+    return known._replace(loads=(ours.loads, theirs.loads))
 
 
 def is_settled(now: Estimate, *, precision: float, least_samples: int) -> bool:

@@ -5,6 +5,7 @@ Needs numpy, so the daemon never imports it.
 
 from edgedyno.core.statistics.dependence import MeanError, mean_error, student_quantile
 from edgedyno.core.statistics.groups import Groups, flatten
+from edgedyno.core.statistics.loads import LOAD_SPREAD, load_half_width, loads_wanted
 from edgedyno.core.statistics.looks import STOPPED_ALPHA, alpha_of_look
 from edgedyno.core.statistics.median import MIN_GROUPS, Interval, median_interval
 from edgedyno.core.statistics.ratio import MIN_BLOCKS, LogRatio, Ratio, log_ratio_of_medians, paired_ratio
@@ -14,6 +15,7 @@ from edgedyno.core.statistics.switching import after_switch_cost
 from edgedyno.core.statistics.warmup import is_warm
 
 __all__ = [
+    "LOAD_SPREAD",
     "MIN_BLOCKS",
     "MIN_GROUPS",
     "STOPPED_ALPHA",
@@ -28,6 +30,8 @@ __all__ = [
     "alpha_of_look",
     "flatten",
     "is_warm",
+    "load_half_width",
+    "loads_wanted",
     "log_ratio_of_medians",
     "mean_error",
     "median_interval",

@@ -42,6 +42,12 @@ class Interval(NamedTuple):
         """Half the interval's width as a ratio of the estimate."""
         return (self.high - self.low) / 2 / self.value
 
+    def widened(self, half_width: float) -> Interval:
+        """Return the interval with an independent error added, on the scale of logarithms; for positive values."""
+        below = math.hypot(math.log(self.value / self.low), half_width)
+        above = math.hypot(math.log(self.high / self.value), half_width)
+        return self._replace(low=self.value * math.exp(-below), high=self.value * math.exp(above))
+
 
 def median_interval(groups: Sequence[Sequence[float]] | Groups, *, alpha: float = 0.05) -> Interval | None:
     """Return the median of all samples with its 1 - alpha interval; None below MIN_GROUPS groups.

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgedyno.core.statistics.dependence import MeanError, cosine_count, mean_error
 from edgedyno.core.statistics.groups import batch_means, flatten
+from edgedyno.core.statistics.loads import load_half_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +49,15 @@ class LogRatio(NamedTuple):
     centre: float
     error: MeanError
     blocks: int
+    loads: tuple[int, int] | None = None
+    """How many processes each trial had, where the interval is to allow for it."""
 
     def interval(self, alpha: float) -> Ratio:
         """Return the ratio with the interval that misses with probability `alpha`."""
-        half_width = min(self.error.half_width(alpha), NOTHING_KNOWN)
+        half_width = self.error.half_width(alpha)
+        if self.loads is not None:
+            half_width = math.hypot(half_width, load_half_width(alpha, *self.loads))
+        half_width = min(half_width, NOTHING_KNOWN)
         return Ratio(
             math.exp(self.centre),
             math.exp(self.centre - half_width),
@@ -61,13 +67,19 @@ class LogRatio(NamedTuple):
 
 
 def paired_ratio(
-    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], *, level: float = 0.95
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    *,
+    level: float = 0.95,
+    loads: tuple[int, int] | None = None,
 ) -> Ratio:
     """Return the ratio first / second from the steady seconds of both in each common block, in time's order.
 
+    `loads`, the number of processes that each trial had, makes it the ratio of two files; without it, it is that
+    of the processes which happened to be there.
     Raises ValueError below MIN_BLOCKS blocks: there is no telling then how far they hang together.
     """
-    return log_ratio(first, second).interval(1 - level)
+    return log_ratio(first, second)._replace(loads=loads).interval(1 - level)
 
 
 def log_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> LogRatio:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedyno.core.result import LatencySummary
+from edgedyno.core.statistics.loads import load_half_width
 from edgedyno.core.statistics.looks import STOPPED_ALPHA
 from edgedyno.core.statistics.median import median_interval
 
@@ -29,18 +30,23 @@ def steady_groups(samples: Samples, *, valid_only: bool = True) -> list[list[flo
     ]
 
 
-def summarize(groups: Sequence[Sequence[float]], *, stopped: bool = False) -> LatencySummary | None:
+def summarize(
+    groups: Sequence[Sequence[float]], *, stopped: bool = False, loads: int | None = None
+) -> LatencySummary | None:
     """Summarize the samples of all groups; None without any sample.
 
     `stopped` says that the measuring ended because the interval had become narrow enough: it is then the one at
-    STOPPED_ALPHA, which allows for the looking.
+    STOPPED_ALPHA, which allows for the looking. `loads` is how many processes the samples come from.
     """
     filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     if not filled:
         return None
     values = np.concatenate(filled)
     n = len(values)
-    interval = median_interval(groups, alpha=STOPPED_ALPHA if stopped else 0.05)
+    alpha = STOPPED_ALPHA if stopped else 0.05
+    interval = median_interval(groups, alpha=alpha)
+    if interval is not None and loads is not None:
+        interval = interval.widened(load_half_width(alpha, loads))
     tails = {
         f"p{rank}": float(np.percentile(values, rank)) if n >= least else None
         for rank, least in TAIL_MIN_SAMPLES.items()

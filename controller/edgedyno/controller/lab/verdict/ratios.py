@@ -62,18 +62,24 @@ class SampleBook:
         """
         return self._kept(result).blocks
 
+    def loads(self, result: Result) -> int:
+        """Return how many processes the trial had."""
+        return self._kept(result).loads
+
     def _kept(self, result: Result) -> _Kept:
         key = f"{result.execution}/{result.trial}"
         if key not in self._trials:
             samples = self.samples(result)
             spent = sum(map(_seconds_of, samples.bursts)) if samples else _spent(result)
-            self._trials[key] = _Kept({} if samples is None else _steady_blocks(samples), spent)
+            loads = len({burst.load for burst in samples.bursts}) if samples else 1
+            self._trials[key] = _Kept({} if samples is None else _steady_blocks(samples), spent, loads)
         return self._trials[key]
 
 
 class _Kept(NamedTuple):
     blocks: dict[int, list[float]]
     spent_seconds: float
+    loads: int
 
 
 def _seconds_of(burst: Burst) -> float:
@@ -102,7 +108,12 @@ def measure_ratio(trial: Result, other: Result, book: SampleBook, *, level: floa
     shared = sorted(ours.keys() & theirs.keys())
     if len(shared) < MIN_BLOCKS:
         return _unpaired(trial, other, book)
-    ratio = paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], level=level)
+    ratio = paired_ratio(
+        [ours[block] for block in shared],
+        [theirs[block] for block in shared],
+        level=level,
+        loads=(book.loads(trial), book.loads(other)),
+    )
     return RatioInterval(
         value=ratio.value,
         low=ratio.low,
