@@ -53,7 +53,7 @@ class Contender:
         self.worker: Worker | None = None
         self.median_seconds = 0.0
         self.shape = Shape(1, 0)
-        self._cpus = list(cell.cpus)
+        self._cpus: list[int] = []
         self._launched: tuple[Launch, Path] | None = None
         self._loads = max((burst.load for burst in log.bursts), default=0)
         self.slower_looks = 0
@@ -73,7 +73,7 @@ class Contender:
         """Start its worker and run the first inference."""
         self._launched = (launch, tensor)
         self._loads += 1
-        self._cpus = list(self.cell.cpus)
+        self._cpus = []
         try:
             self.worker = Worker(self.cell, launch)
             self.log.load_seconds = self.log.load_seconds or self.worker.load_seconds

@@ -161,8 +161,12 @@ class Race:
 
     def _place(self, active: Sequence[Contender]) -> None:
         """Give each trial its CPUs for this round, and leave them to it."""
-        for contender in active:
-            contender.move(self._placement.cpus(contender.cell, self._rounds))
+        places = [(contender, self._placement.cpus(contender.cell, self._rounds)) for contender in active]
+        for contender, cpus in places:
+            contender.move(cpus)
+        self._watch.threads_apart = all(
+            len(cpus) == contender.cell.threads for contender, cpus in places if contender.cell.threads > 1
+        )
         move_runner(self._placement.spare([contender.cell for contender in active], self._rounds))
 
     def _look(self) -> dict[str, Estimate]:

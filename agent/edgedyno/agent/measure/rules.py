@@ -140,12 +140,16 @@ def clock_stepped(before: Snapshot, after: Snapshot) -> list[str]:
     return [f"the system clock was stepped by {step:+.3f} s"]
 
 
-def stalled(change: Difference, *, cpu_count: int) -> list[str]:
-    """Return what the machine as a whole waited for: CPUs, the hypervisor, memory, its quota."""
+def stalled(change: Difference, *, cpu_count: int, threads_apart: bool = True) -> list[str]:
+    """Return what the machine as a whole waited for: CPUs, the hypervisor, memory, its quota.
+
+    Threads of one worker that share CPUs wait for each other, as they do in deployment: that is no disturbance,
+    so with `threads_apart` False waiting for a CPU is not judged.
+    """
     reasons = []
     tick = TICK_SECONDS / change.seconds
     cpu = change.pressure.get("cpu", 0.0)
-    if cpu - tick > PRESSURE_BOUND:
+    if threads_apart and cpu - tick > PRESSURE_BOUND:
         reasons.append(f"tasks waited for a CPU {cpu:.0%} of the time (bound {PRESSURE_BOUND:.0%})")
     memory = change.pressure.get("memory", 0.0)
     if memory > MEMORY_PRESSURE_BOUND:
@@ -159,17 +163,18 @@ def stalled(change: Difference, *, cpu_count: int) -> list[str]:
         reasons.append(f"{change.swap_pages} pages were swapped (bound {SWAP_BOUND_PAGES})")
     if change.quota_throttles:
         reasons.append(f"the control group's CPU quota stopped its processes {change.quota_throttles} times")
-    return [*reasons, *_workers_waited(change, cpu_count=cpu_count)]
+    return [*reasons, *_workers_waited(change, cpu_count=cpu_count, threads_apart=threads_apart)]
 
 
-def _workers_waited(change: Difference, *, cpu_count: int) -> list[str]:
+def _workers_waited(change: Difference, *, cpu_count: int, threads_apart: bool) -> list[str]:
     reasons = []
     if change.major_faults is not None and change.major_faults > MAJOR_FAULTS_BOUND:
         reasons.append(
             f"the worker waited for storage {change.major_faults} times (major faults, bound {MAJOR_FAULTS_BOUND})"
         )
     bound = max(RUN_DELAY_BOUND_OF_ONE_CORE, RUN_DELAY_BOUND_OF_ALL_CORES * cpu_count)
-    delay = None if change.worker_share >= FULL_SHARE else change.run_delay_ratio
+    judged = threads_apart and change.worker_share < FULL_SHARE
+    delay = change.run_delay_ratio if judged else None
     if delay is not None and delay - change.own_ratio > bound:
         reasons.append(
             f"the worker's threads waited {delay:.0%} of one CPU's time for others to leave it "

@@ -94,6 +94,8 @@ class Watch:
         self._before: Snapshot | None = None
         self._between: list[tuple[ThrottleReading, dict[str, ClockState]]] = []
         self._poll_at = 0.0
+        self.threads_apart = True
+        """Whether every thread of a worker has a CPU of its own, so that none can wait for another of them."""
 
     def start(self, worker_pids: Iterable[int] = ()) -> None:
         """Mark the beginning of a window."""
@@ -196,7 +198,7 @@ class Watch:
             *slowed(first.clocks, window.lowest),
             *held_down(after.clocks, self._busy_policies(change)),
             *mode_changed(first, after),
-            *stalled(change, cpu_count=len(self._cpus)),
+            *stalled(change, cpu_count=len(self._cpus), threads_apart=self.threads_apart),
             *clock_stepped(before, after),
             *(share.reason for share in shares if share.reason),
         ]

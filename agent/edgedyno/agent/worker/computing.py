@@ -31,6 +31,15 @@ def computing_threads(asked: int, before: Optional[Dict[str, int]]) -> Optional[
     return count_computing(asked, [each - before.get(task, 0) for task, each in now.items()])
 
 
+def busiest_threads(count: int, before: Optional[Dict[str, int]]) -> List[int]:
+    """Return the ids of at most `count` threads that computed since `before`, the longest first."""
+    now = run_ns()
+    if now is None or before is None:
+        return []
+    spent = sorted(((each - before.get(task, 0), int(task)) for task, each in now.items()), reverse=True)
+    return [task for each, task in spent[:count] if each >= max(1.0, LIKE_THE_BUSIEST * spent[0][0])]
+
+
 def count_computing(asked: int, spent_ns: List[int]) -> Optional[int]:
     """Return how many of the threads that spent these times computed; None where they did next to nothing."""
     ranked = sorted(spent_ns, reverse=True)

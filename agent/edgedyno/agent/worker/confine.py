@@ -56,11 +56,16 @@ def pin(cpus: List[int]) -> None:
         raise InferenceError("cores.refused", text)
 
 
-def pin_every_thread(cpus: List[int]) -> None:
-    """Allow every thread that this process has only these CPUs."""
-    for task in os.listdir("/proc/self/task"):
+def pin_every_thread(cpus: List[int], computing: List[int]) -> None:
+    """Allow every thread that this process has only these CPUs.
+
+    Where those that compute are as many as the CPUs, each gets one of its own: left to the kernel, two of them
+    often woke on the same one after a pause, and took turns there.
+    """
+    own = dict(zip(computing, cpus)) if len(computing) == len(cpus) else {}
+    for task in map(int, os.listdir("/proc/self/task")):
         try:
-            os.sched_setaffinity(int(task), cpus)
+            os.sched_setaffinity(task, [own[task]] if task in own else cpus)
         except ProcessLookupError:
             continue  # the thread has ended meanwhile
 

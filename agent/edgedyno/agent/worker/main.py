@@ -135,8 +135,8 @@ class Worker:
         return tensors.read_for(specs[0], path, self._batch)
 
     def place(self, cpus: List[int]) -> Answer:
-        """Move every thread to these CPUs of the core set."""
-        confine.pin_every_thread(cpus)
+        """Move every thread to these CPUs of the core set; those that compute to one each, if they are as many."""
+        confine.pin_every_thread(cpus, computing.busiest_threads(self._threads, self._loaded_ns))
         return {}
 
     def burst(self, count: int) -> Answer:
