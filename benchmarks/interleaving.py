@@ -1,7 +1,8 @@
 """How fine interleaving should be: what each way of comparing two workers of one file reaches in the same time.
 
-Ways are tried in turn, several times; each gives the ratio of one file to itself, so the truth is 1. Then what
-the switch between workers costs, and whether ratios of inferences after a switch and of steady ones agree.
+Ways are tried in turn, several times; each gives the ratio of one file to itself, so the truth is 1, but for what
+loading it twice changes (docs/method.md), which is in none of these intervals. Then what the switch between workers
+costs, and whether ratios of inferences after a switch and of steady ones agree.
 Usage: python benchmarks/interleaving.py [--seconds S] [--repeats N]
 """
 
@@ -17,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pairs import YOLOX_NANO, Bench, Entry, open_bench, ratio_between
+from pairs import YOLOX_NANO, Bench, Entry, open_bench, ratio_of_processes
 
 from edgedyno.agent.measure.contender import Shape
 from edgedyno.agent.measure.placement import Placement
@@ -75,7 +76,7 @@ def _race(bench: Bench, seconds: float, *, placement: Placement | None, shape: S
         for contender in contenders:
             contender.shape = shape or contender.shape
         bench.race(contenders, seconds=seconds, seed=time.monotonic_ns(), placement=placement)
-    return ratio_between(*contenders) or _NOTHING
+    return ratio_of_processes(*contenders) or _NOTHING
 
 
 _NOTHING = Ratio(1.0, math.exp(-20), math.exp(20), 0)

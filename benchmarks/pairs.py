@@ -25,6 +25,7 @@ from edgedyno.agent.measure.stopping import ratio_of
 from edgedyno.agent.measure.supervisor import Launch
 from edgedyno.agent.measure.validity import Watch
 from edgedyno.core.manifest import ArtifactRef, Variant
+from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,9 +137,27 @@ def open_bench() -> Iterator[Bench]:
 
 
 def ratio_between(first: Contender, second: Contender) -> Ratio | None:
-    """Return the ratio over all valid blocks; over void ones too where nothing was quiet."""
-    void = is_hopeless(first.log) or not any(burst.valid for burst in first.log.bursts)
-    return ratio_of(first.log, second.log, count_void=void)
+    """Return the ratio of two files over all valid blocks; over void ones too where nothing was quiet."""
+    return ratio_of(first.log, second.log, count_void=_counts_void(first))
+
+
+def ratio_of_processes(first: Contender, second: Contender) -> Ratio | None:
+    """Return the same for the two processes alone: without what loading the files again would change."""
+    void = _counts_void(first)
+    ours, theirs = (_blocks(contender, count_void=void) for contender in (first, second))
+    common = sorted(ours.keys() & theirs.keys())
+    if len(common) < MIN_BLOCKS:
+        return None
+    return paired_ratio([ours[block] for block in common], [theirs[block] for block in common])
+
+
+def _counts_void(contender: Contender) -> bool:
+    return is_hopeless(contender.log) or not any(burst.valid for burst in contender.log.bursts)
+
+
+def _blocks(contender: Contender, *, count_void: bool) -> dict[int, list[float]]:
+    bursts = [burst for burst in contender.log.bursts if burst.valid or count_void]
+    return {burst.block: burst.latency_seconds[burst.after_switch :] for burst in bursts}
 
 
 def clear(contenders: Sequence[Contender]) -> None:

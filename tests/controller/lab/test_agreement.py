@@ -35,6 +35,18 @@ def test_two_runs_of_the_same_sweep_agree_and_so_do_their_verdicts() -> None:
     assert agreement.left_out == 0
 
 
+def test_recommendations_that_neither_run_tells_apart_are_the_same_answer() -> None:
+    fp32 = Trial("fp32", 1, 0.0100)
+    first = run_of(fp32, Trial("fp16", 1, 0.0101), seed=1)  # a tie, for the smaller file
+    second = run_of(fp32, Trial("fp16", 1, 0.01025), seed=2)  # slower by estimate, at a margin of 2 %
+    (verdict,) = compare_runs(first, second).verdicts
+    assert verdict.same
+    assert verdict.text == (
+        "the same, as neither run tells these two apart: "
+        "use FP16 · 1 thread in the first, use FP32 · 1 thread in the second"
+    )
+
+
 def test_a_trial_that_became_slower_differs_and_so_does_the_verdict() -> None:
     slower = [*SWEEP[:3], replace(SWEEP[3], latency_seconds=0.030), *SWEEP[4:]]
     agreement = compare_runs(run_of(*SWEEP), run_of(*slower, seed=2))

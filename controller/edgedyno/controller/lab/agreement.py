@@ -16,6 +16,7 @@ from edgedyno.controller.lab.verdict import Verdict
 from edgedyno.controller.lab.verdict.comparisons import corrected_level
 from edgedyno.controller.lab.verdict.labels import label_trials
 from edgedyno.controller.lab.verdict.objectives import Figure, figure_of, write_short
+from edgedyno.controller.lab.verdict.ratios import conclude
 from edgedyno.controller.lab.verdict.states import is_not_tried, void_reason
 from edgedyno.core.result import Result
 
@@ -196,20 +197,41 @@ def _compare_verdicts(first: Run, second: Run, names: Sequence[str]) -> list[Ver
 def _compare_verdict(
     ours: Verdict, theirs: Verdict, first: Run, second: Run, names: Sequence[str]
 ) -> VerdictAgreement:
+    keys = [{result.trial: _key(result, names) for result in run.results} for run in (first, second)]
     chosen = [
-        {_key(result, names) for result in run.results if result.trial in verdict.recommended}
-        for run, verdict in ((first, ours), (second, theirs))
+        {key for trial, key in named.items() if trial in verdict.recommended}
+        for named, verdict in zip(keys, (ours, theirs), strict=True)
     ]
-    same = ours.answer == theirs.answer and chosen[0] == chosen[1]
+    equal = chosen[0] == chosen[1]
+    tied = chosen[0] <= _not_slower(theirs, keys[1]) and chosen[1] <= _not_slower(ours, keys[0])
+    same = ours.answer == theirs.answer and (equal or tied)
     return VerdictAgreement(
-        ours.model, same, _in_words(ours, theirs, same=same), ours.headline, theirs.headline
+        ours.model, same, _in_words(ours, theirs, same=same, equal=equal), ours.headline, theirs.headline
     )
 
 
-def _in_words(ours: Verdict, theirs: Verdict, *, same: bool) -> str:
-    if same:
+def _not_slower(verdict: Verdict, keys: dict[str, _Key]) -> set[_Key]:
+    """Return the trials that a verdict would accept and does not show to be slower than what it recommends."""
+    return {
+        keys[choice.trial]
+        for choice in verdict.choices
+        if choice.trial in keys
+        and (
+            choice.status == "recommended"
+            or (
+                choice.status == "acceptable"
+                and choice.ratio is not None
+                and conclude(choice.ratio, verdict.margin) != "slower"
+            )
+        )
+    }
+
+
+def _in_words(ours: Verdict, theirs: Verdict, *, same: bool, equal: bool) -> str:
+    if same and equal:
         return f"the same: {_answer(ours)}"
-    return f"differ: {_answer(ours)} in the first, {_answer(theirs)} in the second"
+    both = f"{_answer(ours)} in the first, {_answer(theirs)} in the second"
+    return f"the same, as neither run tells these two apart: {both}" if same else f"differ: {both}"
 
 
 def _answer(verdict: Verdict) -> str:
