@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import runtime_name
 from edgedyno.controller.lab.verdict.states import void_reason
+from edgedyno.core.scenario import rank_flips
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice, Comparison
     from edgedyno.core.job import Require
     from edgedyno.core.result import Result, Soak
+    from edgedyno.core.scenario import Flip
 
 
 # What would be written as 0 pt.
@@ -107,24 +109,21 @@ def stage_notes(choices: list[Choice]) -> list[str]:
 
 def soak_notes(results: list[Result], labels: dict[str, str]) -> list[str]:
     """Name the trials that change places between the first and the last minutes of a soak."""
-    soaked = [
-        (labels[result.trial], result.soak)
+    soaks = {
+        labels[result.trial]: result.soak
         for result in results
         if result.soak is not None and result.validity.valid
-    ]
-    return [
-        f"Sustained load turns the order round: {label} is faster at first ({_pair(ours.first_p50, theirs.first_p50)}"
-        f"), {other} at the last ({_pair(theirs.last_p50, ours.last_p50)}). The ranking goes by the last."
-        for label, ours in soaked
-        for other, theirs in soaked
-        if ours.first_p50 < theirs.first_p50 and ours.last_p50 > theirs.last_p50 and _apart(ours, theirs)
-    ]
+    }
+    return [_turned(flip, soaks[flip.fresh], soaks[flip.sustained]) for flip in rank_flips(soaks)]
 
 
-def _apart(slower: Soak, other: Soak) -> bool:
-    """Tell whether the intervals of two slowdowns lie apart: what noise alone could turn is no flip."""
-    low, high = slower.slowdown.low, other.slowdown.high
-    return low is not None and high is not None and low > high
+def _turned(flip: Flip, fresh: Soak, sustained: Soak) -> str:
+    first = _pair(fresh.first_p50, sustained.first_p50)
+    last = _pair(sustained.last_p50, fresh.last_p50)
+    return (
+        f"Sustained load turns the order round: {flip.fresh} is faster at first ({first}), "
+        f"{flip.sustained} at the last ({last}). The ranking goes by the last."
+    )
 
 
 def _pair(seconds: float, other_seconds: float) -> str:
