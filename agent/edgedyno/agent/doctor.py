@@ -136,7 +136,10 @@ def _runtime(runtime: RuntimeInfo) -> Finding:
     name = f"{runtime.name} {runtime.version}" if runtime.version else runtime.name
     if runtime.available:
         return Finding("runtime", "ok", f"{name} in {runtime.environment} ran a model")
-    return Finding("runtime", "warn", f"{name} in {runtime.environment}: {runtime.reason}", _remedy(runtime))
+    text = f"{name} in {runtime.environment}: {runtime.reason}"
+    if "No module named" in (runtime.reason or "") and runtime.version is None:
+        return Finding("runtime", "info", text, "docs/runtimes.md says how to add it, if it is wanted")
+    return Finding("runtime", "warn", text, _remedy(runtime))
 
 
 def _remedy(runtime: RuntimeInfo) -> str | None:
