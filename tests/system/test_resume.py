@@ -20,11 +20,19 @@ measure: {precision: 0.1%, max_seconds: 12}
 """
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(JOB)
     command = [sys.executable, "-m", "edgedyno.cli.main", "run", "job.yaml", "--out", "out"]
     log = tmp_path / "first.log"
-    with log.open("wb") as errors, subprocess.Popen(command, cwd=tmp_path, stderr=errors) as first:
+    with (
+        log.open("wb") as errors,
+        # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that.
+        subprocess.Popen(command, cwd=tmp_path, stderr=errors, preexec_fn=_heed_interrupts) as first,  # noqa: PLW1509
+    ):
         wait_until(lambda: "resumed: measure" in log.read_text(), seconds=90, what="measuring")
         first.send_signal(signal.SIGINT)
         assert first.wait(60) == 130
