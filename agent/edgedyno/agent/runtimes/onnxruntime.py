@@ -85,7 +85,7 @@ class OnnxRuntime:
         settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
         # Within a call threads spin while they wait for each other, as they do in deployment (without it two
-        # threads took 21 to 35 % longer). They stop when the call ends: of several loaded sessions those that
+        # threads took 18 to 42 % longer). They stop when the call ends: of several loaded sessions those that
         # wait would take the cores of the one that runs.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
         settings.add_session_config_entry("session.force_spinning_stop", "1")
