@@ -56,6 +56,8 @@ class Sweep(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
     runtimes: list[str] = []
     """Empty: every runtime that the board has and that can run a variant."""
+    formats: list[str] = []
+    """Empty: for each runtime the first of its formats that the model has a variant in."""
     precisions: Annotated[list[Precision], _ANY] = field(default_factory=lambda: ["fp32", "fp16", "int8"])
     threads: Annotated[list[Threads], _ANY] = field(default_factory=lambda: [1, "all"])
     cores: Annotated[list[str], _ANY] = field(default_factory=lambda: ["all"])
@@ -70,6 +72,8 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """Half-width of the 95 % interval of each median and of the ratios that decide."""
     max_seconds: Annotated[Seconds, Meta(ge=1)] = 600.0
     """For measuring one execution; what it could not settle is reported as such."""
+    profile: bool = False
+    """Whether each trial also tells how long each of its operators takes, where its runtime can."""
 
 
 class Require(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

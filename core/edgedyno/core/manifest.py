@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from edgedyno.core.job import JobSpec, Measure, Precision, Sweep
-from edgedyno.core.profile import DatasetProfile, ModelProfile, Sha256
+from edgedyno.core.profile import DatasetProfile, InputSpec, ModelProfile, OutputSpec, Sha256
 
 
 class ArtifactRef(Struct, frozen=True):
@@ -27,7 +27,10 @@ class Failure(Struct, frozen=True):
 
 
 class Variant(Struct, frozen=True, omit_defaults=True):
-    """One deployable file of a model, or the reason why it could not be built (then `file` is None)."""
+    """One deployable file of a model, or the reason why it could not be built (then `file` is None).
+
+    A format of several files (ncnn, openvino) is one zip of them (docs/adr/0007).
+    """
 
     precision: Precision
     format: str
@@ -35,6 +38,12 @@ class Variant(Struct, frozen=True, omit_defaults=True):
     recipe: dict[str, Any] = {}
     """How it was made: method, options, tool versions, hashes of source and calibration images."""
     failure: Failure | None = None
+    name: str = ""
+    """Tells variants of one precision and format apart; empty for the usual one."""
+    input: InputSpec | None = None
+    """How an image becomes its input, where that differs from the model's profile."""
+    output: OutputSpec | None = None
+    """How its output is decoded, where that differs from the model's profile."""
 
 
 class Image(Struct, frozen=True):
@@ -70,3 +79,5 @@ class ResolvedJob(Struct, frozen=True, omit_defaults=True):
     images: list[Image] = []
     annotations: ArtifactRef | None = None
     calibration: list[ArtifactRef] = []
+    prebuilt: list[Variant] = []
+    """The user's own files, checked."""

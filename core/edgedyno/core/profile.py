@@ -27,7 +27,9 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 class OutputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the model's output becomes detections or classes."""
 
-    decoder: Literal["yolox", "fastestdet", "yolov5", "yolov8", "classify"]
+    decoder: Literal["yolox", "fastestdet", "yolov5", "yolov8", "nanodet", "ssd", "classify"]
+    boxes: Literal["pixels", "fraction"] = "pixels"
+    """Unit of the boxes, where the decoder leaves it open: pixels of the input, or fractions of its sides."""
     strides: list[int] = []
     score_threshold: float = 0.005
     iou_threshold: float = 0.65
@@ -41,6 +43,32 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     exclude: list[str] = []
     """Regular expressions over ONNX node names or output names; whole matches stay in float."""
     calibration_method: Literal["minmax", "entropy", "percentile"] = "minmax"
+    ncnn_method: Literal["minmax", "kl", "aciq"] = "kl"
+    """How ncnn's INT8 finds the range of activations."""
+    scheme: Literal["qdq", "qoperator", "dynamic"] = "qdq"
+    """Of ONNX: static with Q/DQ pairs or with integer operators; dynamic needs no calibration images."""
+    per_channel: bool = True
+    activations: Literal["uint8", "int8"] = "uint8"
+    symmetric: bool = False
+    """Whether activations are symmetric about zero."""
+    accuracy_control: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    """Largest drop that is allowed: the builder then searches for what to leave in float."""
+
+
+class Prebuilt(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A variant that the user brings, taken as it is."""
+
+    file: str
+    """Relative to the profile; of a format of two files the one with the graph (`.param`, `.xml`)."""
+    precision: Literal["fp32", "fp16", "int8"]
+    name: str = ""
+    """Tells variants of one precision and format apart."""
+    format: str | None = None
+    """Read from the file where it is not given."""
+    input: InputSpec | None = None
+    """Where it differs from the model's."""
+    output: OutputSpec | None = None
+    """Where it differs from the model's."""
 
 
 class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -56,6 +84,8 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     sha256: Sha256 | None = None
     """Of the source file; checked when given."""
     quantize: QuantizeSpec = QuantizeSpec()
+    variants: list[Prebuilt] = []
+    """The user's own files, beside those that edgedyno builds; one of a format and precision takes its place."""
     licence: str | None = None
     origin: str | None = None
 

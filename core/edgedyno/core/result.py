@@ -188,6 +188,8 @@ class Result(Struct, frozen=True, kw_only=True):
     """Stable id of the cell within its execution."""
     variant_sha256: Sha256 | None
     format: str
+    variant: str = ""
+    """Name that tells variants of one precision and format apart."""
     runtime: str
     runtime_version: str | None
     precision: str
@@ -238,6 +240,10 @@ class Result(Struct, frozen=True, kw_only=True):
     validity: Validity
     samples_sha256: Sha256 | None = None
     predictions_sha256: Sha256 | None = None
+    profile_sha256: Sha256 | None = None
+    """Of the per-operator profile, where the job asked for one."""
+    profile_reason: str | None = None
+    """Why there is none though it was asked for."""
     started_at: str
     """UTC, ISO 8601; for people, never for arithmetic."""
     monotonic_seconds: float
@@ -265,6 +271,29 @@ class Burst(Struct, frozen=True):
     """The time in which all streams of a trial ran; None where there is one stream."""
     window_inferences: float | None = None
     """Inferences of all streams in that time; one that lies in it by half counts as half."""
+
+
+class OperatorTime(Struct, frozen=True, omit_defaults=True):
+    """One operator of a variant as its runtime ran it."""
+
+    name: str
+    type: str
+    """As the runtime calls it, such as `Conv` or `ConvolutionDepthWise`."""
+    precision: str
+    """fp32, fp16, int8, converting, other or unknown."""
+    seconds: float
+    """Per inference, mean over the profiled ones."""
+
+
+class OperatorProfile(Struct, frozen=True):
+    """Time by operator, in the order they ran; stored as an artifact. Profiling slows a runtime down."""
+
+    trial: str
+    runtime: str
+    inferences: int
+    operators: list[OperatorTime]
+    source: str
+    """Where the runtime tells this, such as `ONNX Runtime's profile`."""
 
 
 class Samples(Struct, frozen=True):

@@ -15,7 +15,7 @@ class Probe(NamedTuple):
     version: Optional[str] = None
     reason: Optional[str] = None
     formats: Tuple[str, ...] = ()
-    """Formats of variants that it can load, such as `onnx`."""
+    """Formats of variants that it can load, such as `onnx`; its own first."""
     details: Optional[Dict[str, str]] = None
 
 
@@ -40,6 +40,25 @@ class TensorSpec(NamedTuple):
     scale: Optional[float] = None
     """Of a quantized input: it stands for scale * (value - zero_point)."""
     zero_point: Optional[int] = None
+
+
+class OperatorTime(NamedTuple):
+    """One operator as it ran; the same as edgedyno.core.result.OperatorTime."""
+
+    name: str
+    type: str
+    precision: str
+    """fp32, fp16, int8, converting, other or unknown."""
+    seconds: float
+    """Per inference, mean over the profiled ones."""
+
+
+class OperatorProfile(NamedTuple):
+    """Operators in the order they ran, and where the runtime tells this."""
+
+    operators: List[OperatorTime]
+    inferences: int
+    source: str
 
 
 class InferenceError(Exception):
@@ -70,6 +89,12 @@ class Runtime(Protocol):
 
     def effective_precision(self) -> Tuple[str, str]:
         """Tell what really ran, in a word and in detail, from the runtime's own profile on what is bound."""
+
+    def profile(self) -> OperatorProfile:
+        """Time each operator on what is bound, apart from any measuring.
+
+        Raises InferenceError (`profile.unsupported`) with the reason where the runtime cannot tell.
+        """
 
     def close(self) -> None:
         """Free the loaded variant."""
