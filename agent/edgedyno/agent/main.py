@@ -207,9 +207,7 @@ def _wrapped(text: str) -> str:
     """Break a finding into lines of a terminal; a path or an option stays whole."""
     import textwrap
 
-    return textwrap.fill(
-        text, 80, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
-    )
+    return textwrap.fill(text, 80, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
 
 
 def enroll(_options: argparse.Namespace) -> int:

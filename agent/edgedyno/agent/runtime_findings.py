@@ -38,7 +38,9 @@ def _broken(runtimes: list[RuntimeInfo]) -> list[Finding]:
     for info in runtimes:
         groups.setdefault((info.environment, info.reason or "no reason given"), []).append(info)
     return [
-        Finding("runtime", "warn", f"{_names(group)} in {environment}: {reason}", _remedy(reason, environment))
+        Finding(
+            "runtime", "warn", f"{_names(group)} in {environment}: {reason}", _remedy(reason, environment)
+        )
         for (environment, reason), group in groups.items()
     ]
 

@@ -136,7 +136,14 @@ def test_runtime_that_is_not_there() -> None:
     _, skipped = cells(FP32, threads=[1], runtimes=[ORT, LITERT], cores=["all"])
     assert skipped == []
     found = plan(
-        Manifest("j", "e", MODEL, [FP32], Sweep(runtimes=["litert", "onxruntime"], precisions=["fp32"], threads=[1]), Measure()),
+        Manifest(
+            "j",
+            "e",
+            MODEL,
+            [FP32],
+            Sweep(runtimes=["litert", "onxruntime"], precisions=["fp32"], threads=[1]),
+            Measure(),
+        ),
         capabilities(ORT, LITERT),
     )
     assert found.trials == []
@@ -189,17 +196,15 @@ def test_a_job_names_a_version() -> None:
     for wanted, version in (("1.19.2", "1.19.2"), ("1.31", "1.31.1"), ("31.1", "1.31.1")):
         trials, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=[f"onnxruntime@{wanted}"])
         assert [cell.runtime_version for cell in trials] == [version]
-    both, _ = cells(
-        FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=["onnxruntime@1.19.2", "onnxruntime"]
-    )
+    both, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=["onnxruntime@1.19.2", "onnxruntime"])
     assert len(both) == 2
     trials, skipped = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=["onnxruntime@1.31.2"])
     assert trials == []
     assert [(cell.runtime, reason(cell)) for cell in skipped] == [
         (
             "onnxruntime",
-            "found no 'onnxruntime@1.31.2' on this board, expected one of onnxruntime@1.31.1, "
-            "onnxruntime@1.19.2; did you mean 'onnxruntime@1.31.1'?",
+            ("found no 'onnxruntime@1.31.2' on this board, expected one of onnxruntime@1.31.1, "
+            "onnxruntime@1.19.2; did you mean 'onnxruntime@1.31.1'?"),
         )
     ]
 
@@ -215,9 +220,7 @@ BOARD = [ORT, OPENVINO, NCNN]
 
 
 def tried(trials: list[Cell]) -> list[tuple[str, str, str, str]]:
-    return [
-        (cell.runtime, cell.variant.precision, cell.variant.format, cell.variant.name) for cell in trials
-    ]
+    return [(cell.runtime, cell.variant.precision, cell.variant.format, cell.variant.name) for cell in trials]
 
 
 def test_a_runtime_takes_the_first_of_its_formats_that_was_built() -> None:
@@ -258,8 +261,8 @@ def test_a_job_names_formats() -> None:
     trials, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, formats=["onx", "openvino"])
     assert tried(trials) == [("openvino", "fp32", "openvino", "")]
     assert [reason(cell) for cell in skipped] == [
-        "found no format 'onx' among variants and runtimes, expected one of ncnn, onnx, openvino; "
-        "did you mean 'onnx'?"
+        ("found no format 'onx' among variants and runtimes, expected one of ncnn, onnx, openvino; "
+        "did you mean 'onnx'?")
     ]
 
 
@@ -269,9 +272,7 @@ def test_a_named_runtime_that_has_no_variant_says_what_there_is() -> None:
     assert [(cell.runtime, reason(cell)) for cell in skipped] == [
         ("ncnn", "ncnn 1.0.20261020 loads ncnn; found fp32 variants in 'onnx', 'openvino'")
     ]
-    _, skipped = cells(
-        FP32, OV32, threads=[1], runtimes=BOARD, named=["onnxruntime"], formats=["openvino"]
-    )
+    _, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, named=["onnxruntime"], formats=["openvino"])
     assert reason(skipped[0]) == "onnxruntime 1.31.1 loads onnx; the job asks for openvino"
 
 

@@ -60,10 +60,7 @@ def _of_precision(
             yield from _named(name, variants, wanted.formats, runtimes)
         return
     found = [
-        pair
-        for info in runtimes
-        if info.available
-        for pair in _of_runtime(info, variants, wanted.formats)
+        pair for info in runtimes if info.available for pair in _of_runtime(info, variants, wanted.formats)
     ]
     yield from found or _nothing(variants, wanted.formats, runtimes)
 
@@ -162,9 +159,7 @@ def _nearest_variant(variants: Sequence[Variant], formats: Sequence[str]) -> Var
     return next((each for each in fitting if each.file is not None), fitting[0])
 
 
-def _misfit(
-    info: RuntimeInfo, variants: Sequence[Variant], formats: Sequence[str]
-) -> tuple[Variant, Engine]:
+def _misfit(info: RuntimeInfo, variants: Sequence[Variant], formats: Sequence[str]) -> tuple[Variant, Engine]:
     variant = _nearest_variant(variants, formats)
     engine = Engine(info.name, info.version, info.environment)
     if variant.format == "none":
