@@ -299,7 +299,7 @@ def _not_started(cell: Cell, python: str, error: WorkerError) -> Failure:
     """Say that the environment has gone since it was probed, where that is why its interpreter does not start."""
     if Path(python).exists():
         return Failure(error.code, str(error))
-    text = f"the environment {cell.environment!r} is gone: found no {python}, which had {cell.runtime} when the board was probed"
+    text = f"the environment {cell.environment!r} is gone: found no {python}, which had {cell.runtime} before"
     return Failure("runtime.gone", text)
 
 
