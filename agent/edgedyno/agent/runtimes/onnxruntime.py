@@ -7,8 +7,9 @@ import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
-from edgedyno.agent.runtimes.onnxruntime_profile import describe
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.onnxruntime_profile import describe, operators
+from edgedyno.agent.runtimes.operators import repeat
 
 _PROFILE_RUNS = 5
 
@@ -128,15 +129,29 @@ class OnnxRuntime:
 
     def effective_precision(self) -> Tuple[str, str]:
         """Profile a short session of its own on the bound inputs, and read which kernels ran."""
+        events, _ = self._profiled(lambda run: [run() for _ in range(_PROFILE_RUNS)])
+        return describe(events)
+
+    def profile(self) -> OperatorProfile:
+        """Time the kernels of a session of its own on the bound inputs."""
+
+        def runs(run: Callable[[], None]) -> int:
+            run()
+            return repeat(run)
+
+        events, count = self._profiled(runs)
+        return OperatorProfile(operators(events, count), count, "ONNX Runtime's profile: kernel times")
+
+    def _profiled(self, work: Callable[[Callable[[], None]], Any]) -> Tuple[List[Dict[str, Any]], Any]:
+        """Let `work` invoke a session that keeps a profile; return the profile's events and what work returns."""
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
         prefix = os.path.join(self._options.scratch, "onnxruntime-profile-%d" % os.getpid())
         session = self._make_session(self._options, prefix)
         try:
-            for _ in range(_PROFILE_RUNS):
-                session.run(None, self._feeds)
+            answer = work(lambda: session.run(None, self._feeds))
             with open(session.end_profiling(), encoding="utf-8") as file:
-                return describe(json.load(file))
+                return json.load(file), answer
         finally:
             for leftover in glob.glob(glob.escape(prefix) + "*"):
                 with contextlib.suppress(OSError):

@@ -1,6 +1,9 @@
-"""What really ran, from ONNX Runtime's own profile: kernels, their arithmetic, their share of time."""
+"""What really ran, from ONNX Runtime's own profile: kernels, their arithmetic, provider and share of time."""
 
 from typing import Any, Dict, List, Tuple
+
+from edgedyno.agent.runtimes.base import OperatorTime
+from edgedyno.agent.runtimes.operators import mean_times
 
 # Kernels that only convert: they are the price of a precision, not work in it.
 _CONVERSIONS = frozenset(
@@ -27,6 +30,33 @@ def describe(events: List[Dict[str, Any]]) -> Tuple[str, str]:
         return "unknown", "the profile holds no kernel"
     shares = {name: share / total for name, share in shares.items()}
     return _words(shares, len(half_casts))
+
+
+def provider_shares(events: List[Dict[str, Any]]) -> Dict[str, float]:
+    """Return each execution provider's share of kernel time, by its name without `ExecutionProvider`."""
+    taken: Dict[str, float] = {}
+    for event in events:
+        if _is_kernel(event):
+            name = event["args"].get("provider", "unknown").replace("ExecutionProvider", "")
+            # A kernel may take less than the profile's microsecond: even so it ran.
+            taken[name] = taken.get(name, 0.0) + max(float(event["dur"]), 0.5)
+    total = sum(taken.values())
+    return {name: value / total for name, value in sorted(taken.items(), key=lambda item: -item[1])}
+
+
+def operators(events: List[Dict[str, Any]], inferences: int) -> List[OperatorTime]:
+    """Return each kernel's mean time; the first inference of `inferences` + 1, which is slower, is left out."""
+    first_done = set()
+    kept = []
+    for event in events:
+        if not _is_kernel(event):
+            continue
+        name = event["name"][: -len("_kernel_time")]
+        if name in first_done:
+            args = event["args"]
+            kept.append((name, args["op_name"], _arithmetic(args), float(event["dur"]) / 1e6))
+        first_done.add(name)
+    return mean_times(kept, inferences)
 
 
 def _is_kernel(event: Dict[str, Any]) -> bool:
