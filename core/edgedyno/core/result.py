@@ -280,7 +280,7 @@ class OperatorTime(Struct, frozen=True, omit_defaults=True):
     type: str
     """As the runtime calls it, such as `Conv` or `ConvolutionDepthWise`."""
     precision: str
-    """fp32, fp16, int8, converting, other or unknown."""
+    """fp32, tf32, fp16, bf16, int8, converting, other or unknown."""
     seconds: float
     """Per inference, mean over the profiled ones."""
 

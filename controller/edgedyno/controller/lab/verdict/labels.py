@@ -39,6 +39,11 @@ def runtime_name(result: Result) -> str:
     return f"{result.runtime} {result.runtime_version}" if result.runtime_version else result.runtime
 
 
+def precision_name(result: Result) -> str:
+    """Write the precision, with the variant's name where it has one."""
+    return f"{result.precision.upper()} {result.variant}".rstrip()
+
+
 def _varies(trials: list[Result], name: str) -> bool:
     """Tell whether a part is worth naming; version and format vary only within one runtime."""
     if name in {"runtime_version", "format"}:
@@ -58,7 +63,7 @@ def _cores(result: Result) -> str:
 
 
 _PARTS: dict[str, Callable[[Result], str]] = {
-    "precision": lambda result: result.precision.upper(),
+    "precision": precision_name,
     "runtime": lambda result: result.runtime,
     "runtime_version": lambda result: result.runtime_version or "no version",
     "format": lambda result: result.format,
