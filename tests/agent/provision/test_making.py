@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import namedtuple
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edgedyno.agent.provision.work import Work
+
 HERE = f"3.{sys.version_info.minor}"
 DiskUsage = namedtuple("DiskUsage", ("total", "used", "free"))  # noqa: PYI024 - as shutil has it
 
@@ -68,10 +69,10 @@ def quick_venv(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Copy one venv for all tests that need any: making pip for it takes seconds."""
     template = tmp_path_factory.getbasetemp() / "template"
 
-    def copy(python: str, folder: Path, log: BinaryIO, progress: Progress) -> None:
+    def copy(python: str, folder: Path, work: Work) -> None:
         if not template.exists():
-            make_venv(python, template, log, progress)
-        log.write(b"copied")
+            make_venv(python, template, work)
+        work.log.write(b"copied")
         shutil.copytree(template, folder, symlinks=True)
 
     monkeypatch.setattr(making, "make_venv", copy)
@@ -125,7 +126,7 @@ def test_it_is_listed_and_seen_by_the_agents_commands(
 
 
 def test_names_do_not_clash(state_dir: Path) -> None:
-    with pytest.raises(ConfigError, match="ort is there already .*runtimes remove ort"):
+    with pytest.raises(ConfigError, match=r"ort is there already .*runtimes remove ort"):
         make_environment(Order(entry="onnxruntime", name="ort"), state_dir)
     taken = [Environment("jetpack", "/usr/bin/python3")]
     with pytest.raises(ConfigError, match="'jetpack' is taken by /usr/bin/python3"):
@@ -133,7 +134,7 @@ def test_names_do_not_clash(state_dir: Path) -> None:
     for name in ("default", "../x", "", "-x"):
         with pytest.raises(ConfigError):
             make_environment(Order(entry="onnxruntime", name=name), state_dir)
-    with pytest.raises(ConfigError, match="'ort' for /usr/bin/python3 and for .*ort/bin/python"):
+    with pytest.raises(ConfigError, match=r"'ort' for /usr/bin/python3 and for .*ort/bin/python"):
         all_environments([Environment("ort", "/usr/bin/python3")], state_dir)
     assert [each.name for each in all_environments([], state_dir)] == ["default", "ort"]
     assert [each.name for each in all_environments(taken, state_dir)] == ["jetpack", "ort"]
@@ -151,16 +152,14 @@ def test_a_copy_or_a_damaged_stamp_does_not_count(state_dir: Path) -> None:
     shutil.rmtree(damaged)
 
 
-def test_one_that_broke_later_is_listed_so(
-    state_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_that_broke_later_is_listed_so(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     python = folder_of(state_dir, "ort") / "bin/python"
     package = next(folder_of(state_dir, "ort").glob("lib/python3*/site-packages/onnxruntime"))
     package.rename(package.with_name("away"))
     assert main(["runtimes", "list", "--state-dir", str(state_dir)]) == 1
     assert "broken: onnxruntime is not installed any more" in capsys.readouterr().out
     package.with_name("away").rename(package)
-    target = os.readlink(python)
+    target = python.readlink()
     python.unlink()
     assert main(["runtimes", "list", "--state-dir", str(state_dir)]) == 1
     assert "broken: its Python" in capsys.readouterr().out
@@ -177,7 +176,7 @@ def test_a_builder_is_found_by_its_format_and_removed(
     assert made.builds == ["mnn"]
     assert builder_interpreters(tmp_path) == {"mnn": str(tmp_path / "environments/tools/bin/python")}
     assert find_environments(tmp_path) == []
-    with pytest.raises(ConfigError, match="'tool' in .*did you mean 'tools'"):
+    with pytest.raises(ConfigError, match=r"'tool' in .*did you mean 'tools'"):
         remove_environment("tool", tmp_path)
     assert remove_environment("tools", tmp_path) == made
     assert left(tmp_path) == []
@@ -207,9 +206,7 @@ def test_a_package_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick_venv")
 def test_an_index_that_is_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, entry())
-    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.setenv(name, "")
-    arguments = ["--index-url=http://127.0.0.1:9/simple", "--extra-index-url=", "--retries=1"]
+    arguments = ["--isolated", "--no-cache-dir", "--index-url=http://127.0.0.1:9/simple", "--retries=1"]
     order = Order(entry="small", name="small", pip_arguments=arguments)
     assert fails(order, tmp_path, RetryableError).exit_code == 3
 
@@ -221,14 +218,12 @@ def test_what_installs_and_does_not_work(tmp_path: Path, monkeypatch: pytest.Mon
     assert "installed, but it does not work here: no_such_module: ModuleNotFoundError" in str(error)
     use(monkeypatch, entry(builds={}, runtimes={"onnxruntime": ["six"]}))
     error = fails(Order(entry="small", name="small"), tmp_path, RunError)
-    assert "onnxruntime: cannot be imported: No module named" in str(error)
+    assert "it does not work here: onnxruntime: not installed" in str(error)
 
 
 def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedyno.agent.main", "runtimes", "add", "openvino"]
-    process = subprocess.Popen(
-        [*command, "--state-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*command, "--state-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True)
     log = tmp_path / "environment-logs/openvino.log"
     wait_until(lambda: log.exists() and "-m venv" in log.read_text(), what="venv")
     process.send_signal(signal.SIGTERM)
@@ -253,13 +248,15 @@ def test_what_a_kill_left_does_not_count_and_is_cleared(
 
 def test_two_at_once(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
-    with making._locked(tmp_path), pytest.raises(ConfigError, match="another .* is at work"):
+    with making._locked(tmp_path), pytest.raises(ConfigError, match=r"another .* is at work"):
         make_environment(Order(entry="onnxruntime", name="ort"), tmp_path)
 
 
 def test_a_disk_that_is_too_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: DiskUsage(1e9, 9e8, 1e8))
-    with pytest.raises(RunError, match=r"openvino: found 100\.0 MB free at .*, expected \d+\.\d MB; free some"):
+    with pytest.raises(
+        RunError, match=r"openvino: found 100\.0 MB free at .*, expected \d+\.\d MB; free some"
+    ):
         make_environment(Order(entry="openvino", name="openvino"), tmp_path)
     assert left(tmp_path) == []
 
@@ -284,9 +281,7 @@ def test_a_python_without_pins_names_one_that_is_here(
         make_environment(Order(entry="onnxruntime", name="ort"), tmp_path)
 
 
-def test_a_python_without_venv_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_without_venv_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Debian's Python is without its package python3-venv."""
     bare = pythons.Interpreter("/usr/bin/python3", HERE, "x86_64", ["ensurepip"])
     monkeypatch.setattr(checks, "find_interpreter", lambda wanted: bare)
