@@ -49,7 +49,7 @@ class OpenCv:
         wrong = tiny.complain(found)
         if wrong is not None:
             return Probe(available=False, version=version, reason=wrong)
-        details = {"parallel": str(cv2.currentParallelFramework()), "numpy": np.__version__}
+        details = {"parallel": _parallel(cv2.getBuildInformation()), "numpy": np.__version__}
         return Probe(available=True, version=version, formats=("onnx",), details=details)
 
     def load(self, options: LoadOptions) -> None:
@@ -118,6 +118,11 @@ class OpenCv:
     def close(self) -> None:
         """Let the network go."""
         self._net, self._arrays, self._outputs = None, [], ()
+
+
+def _parallel(build: str) -> str:
+    lines = [line.split(":", 1)[1].strip() for line in build.splitlines() if "Parallel framework:" in line]
+    return lines[0] if lines else "unknown"
 
 
 def _read(model: str) -> Any:
