@@ -92,7 +92,7 @@ class OpenCv:
         """Weigh each layer's kind of arithmetic by its time."""
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
-        return opencv_profile.describe(self.profile(), read_numbers(self._options.model).half)
+        return opencv_profile.describe(self.profile(), half=read_numbers(self._options.model).half)
 
     def profile(self) -> OperatorProfile:
         """Time each layer in a network of its own, on what is bound."""
@@ -111,9 +111,9 @@ class OpenCv:
             net.forward(self._names)
             ticks.append(net.getPerfProfile()[1].ravel())
 
-        runs = repeat(run)
+        repeat(run)
         half = read_numbers(self._options.model).half
-        return opencv_profile.operators(net, ticks, cv2.getTickFrequency(), half, runs)
+        return opencv_profile.operators(net, ticks, cv2.getTickFrequency(), half=half)
 
     def close(self) -> None:
         """Let the network go."""

@@ -108,7 +108,7 @@ class Tvm:
         """Weigh each call's arithmetic, by the types of its tensors, by its time."""
         profile = self.profile()
         half = tvm_target.has_half(self._target)
-        return tvm_profile.describe(profile, self._half_stored, half, _tell(self._target))
+        return tvm_profile.describe(profile, _tell(self._target), half_stored=self._half_stored, half=half)
 
     def profile(self) -> OperatorProfile:
         """Time each call of a virtual machine of its own, on what is bound."""
@@ -119,7 +119,7 @@ class Tvm:
         machine = tvm.relax.VirtualMachine(self._module, tvm.cpu())
         machine.set_input(_MAIN, *self._tensors)
         machine.invoke_stateful(_MAIN)
-        instrument = tvm_profile.Instrument(tvm_target.has_half(self._target))
+        instrument = tvm_profile.Instrument(half=tvm_target.has_half(self._target))
         machine.set_instrument(instrument)
 
         def run() -> None:

@@ -19,7 +19,7 @@ Event = Tuple[str, str, str, float]
 class Instrument:
     """Collects (name, type, precision, seconds) of each call; calls with one name are told apart by number."""
 
-    def __init__(self, half: bool) -> None:
+    def __init__(self, *, half: bool) -> None:
         """Take whether the target computes in FP16."""
         self.events: List[Event] = []
         self._half = half
@@ -30,7 +30,7 @@ class Instrument:
         """Begin another inference."""
         self._seen = {}
 
-    def __call__(self, _function: Any, name: str, before: bool, _returned: Any, *arguments: Any) -> int:
+    def __call__(self, _function: Any, name: str, before: Any, _returned: Any, *arguments: Any) -> int:
         """Be called before and after; 0 lets the machine go on."""
         now = time.perf_counter()
         if before:
@@ -43,7 +43,9 @@ class Instrument:
             return 0
         number = self._seen[name] = self._seen.get(name, 0) + 1
         types = [str(each.dtype) for each in arguments if hasattr(each, "dtype")]
-        self.events.append(("%s #%d" % (name, number), name.rstrip("0123456789"), self._precision(name, types), took))
+        self.events.append(
+            ("%s #%d" % (name, number), name.rstrip("0123456789"), self._precision(name, types), took)
+        )
         return 0
 
     def _precision(self, name: str, types: List[str]) -> str:
@@ -59,7 +61,7 @@ def operators(events: List[Event], runs: int) -> OperatorProfile:
     return OperatorProfile(mean_times(events, runs), runs, SOURCE)
 
 
-def describe(profile: OperatorProfile, half_stored: bool, half: bool, target: str) -> Tuple[str, str]:
+def describe(profile: OperatorProfile, target: str, *, half_stored: bool, half: bool) -> Tuple[str, str]:
     """Put a profile into a word and its detail."""
     amounts: Dict[str, float] = {}
     for each in profile.operators:

@@ -53,7 +53,11 @@ def describe(threads: int, cpuinfo: str = "/proc/cpuinfo") -> Dict[str, Any]:
     """Return the target's mapping."""
     from tvm.target import codegen
 
-    target: Dict[str, Any] = {"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu()), "num-cores": threads}
+    target: Dict[str, Any] = {
+        "kind": "llvm",
+        "mcpu": str(codegen.llvm_get_system_cpu()),
+        "num-cores": threads,
+    }
     with open(cpuinfo) as file:
         missing = missing_features(file.read())
     if missing:
