@@ -12,6 +12,8 @@ from edgedyno.core.profile import Sha256
 Status = Literal["ok", "failed", "skipped"]
 NOT_TRIED = "search.not_tried"
 """Failure code of a skipped trial that a search left out."""
+SIMULATED = "simulated"
+"""How the reason begins why a trial has no latency whose runtime only imitates the device."""
 
 
 class LatencySummary(Struct, frozen=True):

@@ -59,7 +59,9 @@ class Outputs(list[Any]):
         return list(self)
 
 
-def build(provider: str, *, version: str = "1.31.1", starts: bool = True, kernels: list[Any] | None = None) -> Any:
+def build(
+    provider: str, *, version: str = "1.31.1", starts: bool = True, kernels: list[Any] | None = None
+) -> Any:
     """Return a module that has `provider`; `kernels` are (provider, operator) of its profile."""
     module: Any = ModuleType("onnxruntime")
     module.__version__ = version
@@ -74,7 +76,9 @@ def build(provider: str, *, version: str = "1.31.1", starts: bool = True, kernel
             return array, device
 
     class InferenceSession:
-        def __init__(self, model: Any, settings: Settings, *, providers: list[Any], enable_fallback: int) -> None:
+        def __init__(
+            self, model: Any, settings: Settings, *, providers: list[Any], enable_fallback: int
+        ) -> None:
             assert not enable_fallback
             self.settings, self.asked, self.binding = settings, providers, Binding()
             module.sessions.append(self)

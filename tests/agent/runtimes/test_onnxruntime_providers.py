@@ -77,7 +77,9 @@ def test_provider_that_leaves_all_to_the_cpu_is_not_there() -> None:
 
 
 def test_model_that_falls_back_entirely_is_refused(model: LoadOptions) -> None:
-    with pytest.raises(InferenceError, match=r"Azure took nothing of this model: all of its \d+ nodes") as raised:
+    with pytest.raises(
+        InferenceError, match=r"Azure took nothing of this model: all of its \d+ nodes"
+    ) as raised:
         Azure().load(model)
     assert raised.value.code == "provider.unused"
 

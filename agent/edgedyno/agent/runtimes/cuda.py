@@ -104,6 +104,8 @@ def _open_library() -> Any:
 def _installed() -> List[str]:
     """Return the library where CUDA's installer and where its Python packages put it."""
     packages = [
-        os.path.join(folder, "nvidia", "*", "lib", "libcudart.so*") for folder in sys.path if "packages" in folder
+        os.path.join(folder, "nvidia", "*", "lib", "libcudart.so*")
+        for folder in sys.path
+        if "packages" in folder
     ]
     return [path for pattern in (*_PLACES, *packages) for path in sorted(glob.glob(pattern))]

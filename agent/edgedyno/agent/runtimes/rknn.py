@@ -33,7 +33,9 @@ class Rknn:
         try:
             from rknnlite.api import RKNNLite
         except ImportError as error:
-            reason = "cannot be imported: %s; rknn-toolkit-lite2 is for Rockchip boards (aarch64) only" % error
+            reason = (
+                "cannot be imported: %s; rknn-toolkit-lite2 is for Rockchip boards (aarch64) only" % error
+            )
             return Probe(available=False, reason=reason)
         version = _version("rknn-toolkit-lite2")
         processor = find_processor()
@@ -54,7 +56,9 @@ class Rknn:
     def load(self, options: LoadOptions) -> None:
         """Load the file on as many NPU cores as the trial has threads."""
         if os.path.getsize(options.model) == 0:
-            raise InferenceError("model.empty", "found a file of 0 bytes, expected an .rknn file or its bundle")
+            raise InferenceError(
+                "model.empty", "found a file of 0 bytes, expected an .rknn file or its bundle"
+            )
         from rknnlite.api import RKNNLite
 
         path = unpack_model(options.model, options.scratch)
@@ -66,7 +70,9 @@ class Rknn:
             raise InferenceError("model.target", text)
         rknn = RKNNLite(verbose=False)
         if rknn.load_rknn(path) != 0:
-            raise InferenceError("model.invalid", "RKNNLite.load_rknn refused the file; it says why on stderr")
+            raise InferenceError(
+                "model.invalid", "RKNNLite.load_rknn refused the file; it says why on stderr"
+            )
         answer = rknn.init_runtime() if mask is None else rknn.init_runtime(core_mask=mask)
         if answer != 0:
             rknn.release()

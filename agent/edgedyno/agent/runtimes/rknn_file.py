@@ -21,7 +21,15 @@ QUANTIZED = ("simulation.model", "simulation.data", "simulation.cfg")
 FLOAT = "simulation.onnx"
 _MAGIC = b"RKNN"
 _TAIL_BYTES = 1 << 20
-_PRECISIONS = {"int8": "int8", "uint8": "int8", "int16": "int16", "float16": "fp16", "float32": "fp32"}
+# Nothing stands there where nothing is quantized: the NPU then computes in FP16.
+_PRECISIONS = {
+    "int8": "int8",
+    "uint8": "int8",
+    "int16": "int16",
+    "float16": "fp16",
+    "": "fp16",
+    "float32": "fp32",
+}
 
 
 class Described(NamedTuple):
@@ -94,7 +102,9 @@ def describe_file(path: str) -> Described:
             str(text["version"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InferenceError("model.invalid", "the .rknn file does not tell its inputs: %r" % error) from error
+        raise InferenceError(
+            "model.invalid", "the .rknn file does not tell its inputs: %r" % error
+        ) from error
 
 
 def _kind(tensor: Dict[str, Any]) -> str:

@@ -40,7 +40,9 @@ class TensorRt:
             return Probe(available=False, reason="cannot be imported: %s; %s" % (error, _WHERE))
         version = str(trt.__version__)
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
-            return Probe(available=False, version=version, reason="found version %s, expected 8.5 or newer" % version)
+            return Probe(
+                available=False, version=version, reason="found version %s, expected 8.5 or newer" % version
+            )
         try:
             found = self._try_tiny(trt, np.array(tiny.INPUT, np.float32))
         except Exception as error:  # noqa: BLE001 - a broken installation raises anything; it is the answer
@@ -84,7 +86,9 @@ class TensorRt:
         self._engine = engine
         self._context = engine.create_execution_context()
         if self._context is None:
-            raise InferenceError("worker.memory", "TensorRT gives no execution context: the GPU's memory is full")
+            raise InferenceError(
+                "worker.memory", "TensorRT gives no execution context: the GPU's memory is full"
+            )
 
     def inputs(self) -> List[TensorSpec]:
         """Tell the engine's inputs; their shapes are fixed."""
@@ -150,7 +154,9 @@ class TensorRt:
     def invoke(self) -> None:
         """Run once and wait for the GPU."""
         if not self._context.execute_async_v3(self._cuda.stream):  # type: ignore[union-attr] # bind came before
-            raise InferenceError("runtime.error", "TensorRT refused to run: its words are in the worker's log")
+            raise InferenceError(
+                "runtime.error", "TensorRT refused to run: its words are in the worker's log"
+            )
         self._cuda.synchronize()  # type: ignore[union-attr]
 
     def effective_precision(self) -> Tuple[str, str]:

@@ -102,7 +102,9 @@ def _fix_shapes(network: Any, batch: int) -> None:
         tensor = network.get_input(index)
         shape = [int(size) for size in tensor.shape]
         if any(size < 0 for size in shape[1:]):
-            text = "found the input %r of shape %s, expected a fixed height and width: TensorRT builds for one"
+            text = (
+                "found the input %r of shape %s, expected a fixed height and width: TensorRT builds for one"
+            )
             raise InferenceError("model.shape", text % (tensor.name, ["any" if s < 0 else s for s in shape]))
         if shape and shape[0] < 0:
             tensor.shape = [batch, *shape[1:]]
@@ -136,7 +138,9 @@ def _explain(what: str, logger: Any) -> InferenceError:
     """Put TensorRT's words under a code; its last error says the cause."""
     text = "; ".join([what, *getattr(logger, "errors", [])[-2:]])
     code = find_code(text)
-    return InferenceError(code or "model.load", text + (_QUANTIZATION if code == "model.quantization" else ""))
+    return InferenceError(
+        code or "model.load", text + (_QUANTIZATION if code == "model.quantization" else "")
+    )
 
 
 def find_code(text: str) -> Optional[str]:
