@@ -217,7 +217,12 @@ def _write(
     from edgedyno.controller.lab.report import Section, render_report
 
     for result in results:
-        for kind, sha256 in (("samples", result.samples_sha256), ("predictions", result.predictions_sha256)):
+        kinds = (
+            ("samples", result.samples_sha256),
+            ("predictions", result.predictions_sha256),
+            ("profiles", result.profile_sha256),
+        )
+        for kind, sha256 in kinds:
             if sha256:
                 write_atomic(folder / kind / f"{sha256}.json", read(sha256))
     write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))

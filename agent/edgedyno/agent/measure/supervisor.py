@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
 from edgedyno.core.errors import RunError
 from edgedyno.core.manifest import Failure
+from edgedyno.core.result import OperatorProfile, OperatorTime
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -257,6 +259,17 @@ class Worker:
         """Return what really ran on what was bound last, in the runtime's own account: a word, and its detail."""
         answer = self._ask("precision", self._deadlines.precision)
         return str(answer["effective_precision"]), str(answer["detail"])
+
+    def profile(self) -> OperatorProfile:
+        """Return the time of each operator on what was bound last; raises TrialError where it cannot be told."""
+        answer = self._ask("profile", self._deadlines.precision)
+        return OperatorProfile(
+            trial=self.cell.trial,
+            runtime=self.cell.runtime,
+            inferences=int(answer["inferences"]),
+            operators=msgspec.convert(answer["operators"], list[OperatorTime]),
+            source=str(answer["source"]),
+        )
 
     def check(self) -> Check:
         """See that threads and memory are where they should be."""

@@ -4,7 +4,7 @@ import os
 from typing import Any, Callable, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
 from edgedyno.agent.runtimes.litert_graph import describe
 
 # What LiteRT writes, and what it means; the first that is found counts.
@@ -99,6 +99,14 @@ class LiteRt:
         # The only way to the delegate's share from Python; there since TensorFlow 2.5.
         operators = self._interpreter._get_ops_details()  # noqa: SLF001
         return describe(operators, self._interpreter.get_tensor_details(), outputs)
+
+    def profile(self) -> OperatorProfile:
+        """Say why not: seen in ai-edge-litert 2.3.0."""
+        raise InferenceError(
+            "profile.unsupported",
+            "LiteRT's Python interface gives no times of operators: its profiler is for C and C++ only, and its "
+            "benchmark tool in Python does not ask for it",
+        )
 
     def close(self) -> None:
         """Let the interpreter go."""
