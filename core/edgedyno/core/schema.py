@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from edgedyno.core.board import Capabilities
+from edgedyno.core.environment import EnvironmentProfile
 from edgedyno.core.job import JobSpec
 from edgedyno.core.messages import AnyMessage
 from edgedyno.core.profile import DatasetProfile, ModelProfile
@@ -21,6 +22,7 @@ SCHEMAS: dict[str, Any] = {
     "samples": Samples,
     "predictions": Predictions,
     "capabilities": Capabilities,
+    "environment": EnvironmentProfile,
     "message": AnyMessage,
 }
 
