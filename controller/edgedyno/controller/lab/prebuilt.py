@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgedyno.controller.lab.inspection import identify, inspect_file
+from edgedyno.controller.lab.inspection import Trip, identify, inspect_file
 from edgedyno.controller.lab.inspection.kind import words
 from edgedyno.controller.lab.variants.formats import FORMATS
 from edgedyno.controller.lab.variants.tools.toolkit import write_bundle
@@ -65,8 +65,14 @@ def _resolve(
     recipe: dict[str, Any] = {"method": "brought by its user", "files": hashes}
     if inspection.quantization not in (None, "none"):
         recipe["quantization"] = inspection.quantization
-    if inspection.trips:
-        recipe["warnings"] = [trip.text for trip in inspection.trips]
+    found = [trip.text for trip in inspection.trips]
+    if inspection.precision not in (None, "mixed", brought.precision):
+        found.append(
+            f"its profile says {brought.precision}, and most of its weights are {inspection.precision}: what "
+            "really runs is told by the effective precision"
+        )
+    if found:
+        recipe["warnings"] = found
     return Variant(
         precision=brought.precision,
         format=kind.format,
@@ -108,18 +114,31 @@ def _fitting_input(
     brought: Prebuilt, inspection: Inspection, profile: ModelProfile, path: Path, where: str
 ) -> InputSpec | None:
     """Return how the variant's input differs from the model's: as told, or by its layout where that is all."""
-    tensor = next(iter(inspection.inputs), None)
     spec = brought.input or profile.input
-    if tensor is None or tensor.shape is None or _fits(tensor, spec):
+    trip = input_trip(inspection, spec)
+    if trip is None:
         return brought.input
-    turned = msgspec.structs.replace(spec, layout="NHWC" if spec.layout == "NCHW" else "NCHW")
-    if brought.input is None and _fits(tensor, turned):
-        return turned
+    if trip.severity == "warning" and brought.input is None:
+        return _turned(spec)
     raise ConfigError(
-        f"{where}: {path}: found the input {tensor.name!r} of {tensor.dtype} {tensor.shape}, expected "
-        f"{_shape(spec)} ({spec.layout}, size {list(spec.size)}): say how this file's input is with `input:`",
-        code="prebuilt.input",
+        f"{where}: {path}: {trip.text}: say how this file's input is with `input:`", code="prebuilt.input"
     )
+
+
+def input_trip(inspection: Inspection, spec: InputSpec) -> Trip | None:
+    """Say how a file's input differs from what a profile says; a layout alone is a warning. None: it fits."""
+    tensor = next(iter(inspection.inputs), None)
+    if tensor is None or tensor.shape is None or _fits(tensor, spec):
+        return None
+    found = f"found the input {tensor.name!r} of {tensor.dtype} {tensor.shape}, expected {_shape(spec)}"
+    if _fits(tensor, _turned(spec)):
+        text = f"{found}: its layout is {_turned(spec).layout}, the profile's is {spec.layout}"
+        return Trip("input.layout", text + " (edgedyno feeds it by its own)")
+    return Trip("input.shape", f"{found} ({spec.layout}, size {list(spec.size)})", "error")
+
+
+def _turned(spec: InputSpec) -> InputSpec:
+    return msgspec.structs.replace(spec, layout="NHWC" if spec.layout == "NCHW" else "NCHW")
 
 
 def _shape(spec: InputSpec) -> list[int]:

@@ -30,8 +30,10 @@ TOOLS = Path(__file__).parent / "tools"
 def builder_sha256(name: str) -> str:
     """Return the hash of our own code that builds a format: a change of it is another recipe."""
     hasher = hashlib.sha256()
-    for path in sorted({TOOLS / "toolkit.py", *TOOLS.glob(f"{name}.py"), *TOOLS.glob(f"{name}_*.py")}):
-        hasher.update(path.name.encode() + b"\n" + path.read_bytes())
+    others = FOREIGN.keys() - {name}
+    for path in sorted(TOOLS.glob("*.py")):
+        if path.stem.partition("_")[0] not in others:
+            hasher.update(path.name.encode() + b"\n" + path.read_bytes())
     return hasher.hexdigest()
 
 
