@@ -80,12 +80,7 @@ def probe_all(environments: Sequence[Environment] | None = None) -> list[Runtime
 
 
 def _survey(python: str, plugins: Sequence[Plugin]) -> Survey:
-    names = {
-        module
-        for plugin in plugins
-        for modules in modules_of(plugin.name)
-        for module in modules
-    }
+    names = {module for plugin in plugins for modules in modules_of(plugin.name) for module in modules}
     return find_modules(python, sorted(names))
 
 

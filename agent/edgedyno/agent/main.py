@@ -197,10 +197,17 @@ def print_doctor(options: argparse.Namespace) -> int:
         sys.stdout.write(_pretty(findings))
     else:
         for finding in findings:
-            sys.stdout.write(f"{finding.status:4}  {finding.name}: {finding.text}\n")
+            sys.stdout.write(_wrapped(f"{finding.status:4}  {finding.name}: {finding.text}") + "\n")
             if finding.remedy:
                 sys.stdout.write(f"      {finding.remedy}\n")
     return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+def _wrapped(text: str) -> str:
+    """Break a finding into lines of a terminal; a path or an option stays whole."""
+    import textwrap
+
+    return textwrap.fill(text, 80, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
 
 
 def enroll(_options: argparse.Namespace) -> int:

@@ -68,5 +68,7 @@ class EnvironmentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_field
     not_tested: str
     """What nobody has tried, in words."""
     device: Device | None = None
+    hint: str | None = None
+    """What the doctor adds where the runtime is not here; one line of a terminal."""
     notes: list[str] = []
     """What a user has to know before or after."""

@@ -16,13 +16,13 @@ from edgedyno.agent.provision import catalogue
 from edgedyno.agent.provision.made import Made, find_environments, python_of, read_made
 from edgedyno.agent.provision.making import Order, make_environment, remove_environment
 from edgedyno.agent.provision.pinning import pythons
+from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgedyno.agent.config import AgentConfig
-    from edgedyno.core.board import RuntimeInfo
     from edgedyno.core.environment import EnvironmentProfile
 
 EPILOG = """\
@@ -56,7 +56,9 @@ def add_parser(commands: Any, add_options: Callable[[argparse.ArgumentParser], N
     )
     below = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, words: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def command(
+        name: str, words: str, function: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = below.add_parser(name, help=words, description=words)
         add_options(found)
         found.add_argument("--state-dir", metavar="DIR", help="where environments are kept")
@@ -187,7 +189,9 @@ def describe(entry: EnvironmentProfile) -> str:
     lines = [f"{entry.id}: {entry.summary}", f"gives      {gives(entry)}"]
     lines.append(f"size       {format_bytes(entry.installed)}")
     for pins in entry.pins:
-        packages = [each + (" (alone)" if step.no_deps else "") for step in pins.steps for each in step.packages]
+        packages = [
+            each + (" (alone)" if step.no_deps else "") for step in pins.steps for each in step.packages
+        ]
         lines.append(f"pins       Python {', '.join(pins.python)} on {', '.join(pins.architectures)}:")
         lines += [f"             {each}" for each in packages]
     lines += [f"tested     Python {one.python} on {one.architecture}, {one.date}" for one in entry.tested]

@@ -75,10 +75,10 @@ def explain(lines: Sequence[str], code: int) -> EdgedynoError:
         found = [each for each in match[2].split(", ") if each not in ("", "none")]
         wanted = match[1].partition("==")
         hint = nearest(wanted[2], found) if found else ""
-        known = f"; it has {', '.join(found[-8:])}" if found else "; it has none for this Python and architecture"
-        return RunError(
-            f"pip found no package {match[1]}{known}{hint}", code="environment.package"
+        known = (
+            f"; it has {', '.join(found[-8:])}" if found else "; it has none for this Python and architecture"
         )
+        return RunError(f"pip found no package {match[1]}{known}{hint}", code="environment.package")
     return RunError(f"pip ended with code {code}: {_last(lines)}", code="environment.pip")
 
 

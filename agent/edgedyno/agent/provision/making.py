@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,28 +20,26 @@ import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.capabilities import agent_version
-from edgedyno.agent.environments import find_plugins, probe_all
+from edgedyno.agent.environments import probe_all
 from edgedyno.agent.files import write_durably
 from edgedyno.agent.provision.catalogue import find_entry, has_device
+from edgedyno.agent.provision.checks import check_name, check_plugins, check_space, choose_interpreter
 from edgedyno.agent.provision.installing import list_packages, make_venv, pip_install
 from edgedyno.agent.provision.made import FOLDER, STAMP, Made, folder_of, python_of, read_made
 from edgedyno.agent.provision.pinning import choose_steps, main_version
 from edgedyno.agent.provision.progress import Progress
-from edgedyno.agent.provision.pythons import Interpreter, find_interpreter, interpreters
 from edgedyno.agent.survey import SurveyError, import_modules
 from edgedyno.core.document import nearest
-from edgedyno.core.errors import ConfigError, EdgedynoError, RunError, UnsupportedError
+from edgedyno.core.errors import ConfigError, EdgedynoError, RunError
 from edgedyno.core.run import Environment
-from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgedyno.agent.provision.pythons import Interpreter
     from edgedyno.core.board import RuntimeInfo
     from edgedyno.core.environment import EnvironmentProfile, InstallStep
 
-# While pip unpacks a wheel the wheel itself lies beside it, a third of its size and less.
-SPACE_FACTOR = 1.5
 _LOCK = ".lock"
 
 
@@ -65,13 +62,13 @@ def make_environment(
     KeyboardInterrupt when told to stop; either way nothing but the log is left.
     """
     entry = find_entry(order.entry)
-    _check_name(order.name, state_dir, taken)
-    _check_plugins(entry)
-    interpreter = _interpreter(entry, order)
+    check_name(order.name, state_dir, taken)
+    check_plugins(entry)
+    interpreter = choose_interpreter(entry, order.python)
     steps = choose_steps(entry, interpreter.version, interpreter.architecture, order.version)
     folder = folder_of(state_dir, order.name)
     folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _check_space(entry, folder.parent)
+    check_space(entry, folder.parent)
     with _locked(state_dir), _signals_interrupt():
         clear_leftovers(state_dir)
         log_path = log_of(state_dir, order.name)
@@ -113,63 +110,6 @@ def clear_leftovers(state_dir: Path) -> list[str]:
     return [each.name for each in found]
 
 
-def _check_name(name: str, state_dir: Path, taken: Sequence[Environment]) -> None:
-    allowed = name.replace("-", "").replace("_", "").replace(".", "")
-    if not allowed.isalnum() or not name.isascii() or not name[0].isalnum() or len(name) > 64:
-        text = f"found the name {name!r}, expected letters, digits, '-', '_' and '.', a letter or digit first"
-        raise ConfigError(text, code="environment.name")
-    named = {each.name: each.python for each in taken} | {"default": sys.executable}
-    if name in named:
-        text = f"the name {name!r} is taken by {named[name]} of the configuration; choose another with --as"
-        raise ConfigError(text, code="environment.name")
-    for made in read_made(state_dir):
-        if made.name == name:
-            raise ConfigError(
-                f"{name} is there already ({made.entry} {made.version}, Python {made.python_version}); "
-                f"`edgedyno agent runtimes remove {name}` first, or choose another name with --as",
-                code="environment.name",
-            )
-
-
-def _check_plugins(entry: EnvironmentProfile) -> None:
-    missing = sorted(set(entry.runtimes) - {plugin.name for plugin in find_plugins()})
-    if missing:
-        text = f"{entry.id}: this installation has no plugin for {', '.join(missing)}"
-        raise UnsupportedError(text, code="environment.plugin")
-
-
-def _interpreter(entry: EnvironmentProfile, order: Order) -> Interpreter:
-    try:
-        interpreter = find_interpreter(order.python)
-        choose_steps(entry, interpreter.version, interpreter.architecture)
-    except SurveyError as error:
-        raise RunError(str(error), code="environment.python") from error
-    except ConfigError as error:
-        if order.python is not None:
-            raise
-        raise ConfigError(str(error) + _others(entry), code=error.code) from error
-    if interpreter.lacks:
-        version = interpreter.version
-        text = f"{interpreter.path} has no {' and '.join(interpreter.lacks)}: sudo apt install python{version}-venv"
-        raise ConfigError(text, code="environment.python")
-    return interpreter
-
-
-def _others(entry: EnvironmentProfile) -> str:
-    """Name a Python of this machine that would do."""
-    versions = {version for pins in entry.pins for version in pins.python}
-    found = interpreters(sorted(versions, key=lambda version: -int(version[2:])))
-    return f" ({found[0].path} is here)" if found else " (none of them is on PATH; `uv python install` brings one)"
-
-
-def _check_space(entry: EnvironmentProfile, folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    wanted = entry.installed * SPACE_FACTOR
-    if free < wanted:
-        text = f"{entry.id}: found {format_bytes(free)} free at {folder}, expected {format_bytes(wanted)}"
-        raise RunError(f"{text}; free some, or choose another place with --state-dir", code="environment.disk")
-
-
 def _install(
     interpreter: Interpreter, steps: Sequence[InstallStep], order: Order, folder: Path, log: BinaryIO
 ) -> None:
@@ -200,7 +140,9 @@ def _prove(entry: EnvironmentProfile, order: Order, state_dir: Path) -> list[Run
     if entry.runtimes:
         names = sorted(entry.runtimes)
         found = [
-            info for info in probe_all([Environment(order.name, python, names)]) if info.name in entry.runtimes
+            info
+            for info in probe_all([Environment(order.name, python, names)])
+            if info.name in entry.runtimes
         ]
     problems = [f"{info.name}: {info.reason}" for info in found if not info.available]
     if problems and not has_device(entry) and entry.device:
@@ -213,7 +155,9 @@ def _prove(entry: EnvironmentProfile, order: Order, state_dir: Path) -> list[Run
             missing = {"its tools": str(error)}
         problems += [f"{module}: {reason}" for module, reason in missing.items()]
     if problems:
-        raise RunError(f"installed, but it does not work here: {'; '.join(problems)}", code="environment.probe")
+        raise RunError(
+            f"installed, but it does not work here: {'; '.join(problems)}", code="environment.probe"
+        )
     return found
 
 

@@ -24,8 +24,8 @@ def choose_steps(
     """
     here = [pins for pins in entry.pins if architecture in pins.architectures]
     if not here:
-        known = sorted({each for pins in entry.pins for each in pins.architectures})
-        text = f"{entry.id}: found the architecture {architecture}, expected {' or '.join(known)}"
+        others = sorted({each for pins in entry.pins for each in pins.architectures})
+        text = f"{entry.id}: found the architecture {architecture}, expected {' or '.join(others)}"
         raise UnsupportedError(f"{text}: there are no packages for others", code="environment.architecture")
     for pins in here:
         if python in pins.python:

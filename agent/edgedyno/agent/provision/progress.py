@@ -7,7 +7,9 @@ import shutil
 import sys
 import time
 
-_TOLD = re.compile(r"^\s*(Collecting|Downloading|Using cached|Building|Installing|Successfully installed)\b(.*)")
+_TOLD = re.compile(
+    r"^\s*(Collecting|Downloading|Using cached|Building|Installing|Successfully installed)\b(.*)"
+)
 
 
 class Progress:

@@ -40,7 +40,9 @@ def find_interpreter(wanted: str | None) -> Interpreter:
         return _ask(_path(wanted))
     except SurveyError as error:
         here = ", ".join(interpreter.version for interpreter in interpreters())
-        text = f"--python: found no interpreter {wanted!r} ({error}), expected a path or one of {here or 'none'}"
+        text = (
+            f"--python: found no interpreter {wanted!r} ({error}), expected a path or one of {here or 'none'}"
+        )
         raise ConfigError(text, code="environment.python") from error
 
 
