@@ -281,7 +281,9 @@ def models_list(*, as_json: Json = False) -> None:
 
 @models.command("check")
 def models_check(
-    model: Annotated[str, typer.Argument(help="A model file of any format, or a profile.", metavar="FILE|MODEL")],
+    model: Annotated[
+        str, typer.Argument(help="A model file of any format, or a profile.", metavar="FILE|MODEL")
+    ],
     against: Annotated[
         str | None,
         typer.Option("--model", help="Of a file: the profile that its input should fit.", metavar="MODEL"),

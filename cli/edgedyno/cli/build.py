@@ -29,6 +29,7 @@ from edgedyno.controller.lab.variants import (
 )
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError
+from edgedyno.core.manifest import Variant
 from edgedyno.core.profile import ModelProfile
 from edgedyno.core.run import Environment
 from edgedyno.core.units import format_bytes
@@ -36,7 +37,7 @@ from edgedyno.core.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgedyno.core.manifest import ResolvedJob, Variant
+    from edgedyno.core.manifest import ResolvedJob
 
 PRECISIONS = ("fp32", "fp16", "int8")
 DATASET = "coco_ccby"
@@ -217,19 +218,30 @@ def _as_json(row: Row) -> dict[str, Any]:
 def _print(rows: Sequence[Row]) -> None:
     columns = ("format", "precision", ">size", ">build s", ">accuracy", ">drop", "in", "file or failure")
     print_table("", columns, [_cells(row) for row in rows])
+    told: dict[str, list[str]] = {}
     for row in rows:
         label = f"{row.variant.format} {row.variant.precision} {row.variant.name}".rstrip()
-        for text in row.variant.recipe.get("warnings", []):
-            say(f"{label}: {text}")
-        if row.variant.file is not None and row.score.reason:
-            say(f"{label}: no accuracy: {row.score.reason}")
+        for text in _words(row):
+            told.setdefault(text, []).append(label)
+    for text, labels in told.items():
+        say(f"{', '.join(labels)}: {text}")
+
+
+def _words(row: Row) -> list[str]:
+    """Return what has to be said of a variant beneath the table."""
+    if row.variant.failure is not None:
+        return [row.variant.failure.text]
+    unscored = [f"no accuracy: {row.score.reason}"] if row.score.reason else []
+    no_drop = row.score.drop is None and row.score.accuracy is not None and row.score.drop_reason
+    is_reference = (row.variant.format, row.variant.precision) == ("onnx", "fp32")
+    uncompared = [f"no drop: {no_drop}"] if no_drop and not is_reference else []
+    return [*row.variant.recipe.get("warnings", []), *unscored, *uncompared]
 
 
 def _cells(row: Row) -> list[object]:
     variant, scored = row.variant, row.score
     precision = variant.precision + (f" ({variant.name})" if variant.name else "")
     seconds = variant.recipe.get("build_seconds")
-    failure = variant.failure and f"{variant.failure.code}: {variant.failure.text}"
     return [
         variant.format,
         precision,
@@ -238,5 +250,5 @@ def _cells(row: Row) -> list[object]:
         None if scored.accuracy is None else f"{scored.accuracy.value:.3f}",
         None if scored.drop is None else f"{scored.drop.value * 100:.1f} pt",
         scored.place(),
-        Path(row.files[0]).name if row.files else failure,
+        Path(row.files[0]).name if row.files else variant.failure and variant.failure.code,
     ]

@@ -41,7 +41,9 @@ def check(model: str, *, against: str | None, as_json: bool) -> int:
     """Print what a file or a profile is and what will trip; return 1 where no runtime will run it."""
     path = Path(model)
     is_profile = path.suffix in (".yaml", ".yml") or (not path.is_file() and "." not in path.name)
-    return _check_profile(model, as_json=as_json) if is_profile else _check_file(path, against, as_json=as_json)
+    return (
+        _check_profile(model, as_json=as_json) if is_profile else _check_file(path, against, as_json=as_json)
+    )
 
 
 def _check_file(path: Path, against: str | None, *, as_json: bool) -> int:
@@ -68,9 +70,7 @@ def _check_profile(model: str, *, as_json: bool) -> int:
         "input": resolved.model.input,
         "output": resolved.model.output,
         "classes": len(resolved.class_names),
-        "variants": [
-            f"{each.format} {each.precision} {each.name}".rstrip() for each in resolved.prebuilt
-        ],
+        "variants": [f"{each.format} {each.precision} {each.name}".rstrip() for each in resolved.prebuilt],
     }
     store = ContentStore(cache_folder() / "store")
     source = inspect_file(store.path(resolved.source.sha256))
@@ -114,7 +114,9 @@ def _print(found: Inspection) -> None:
 
 
 def _tensor(each: Tensor) -> str:
-    shape = None if each.shape is None else "x".join("?" if side is None else str(side) for side in each.shape)
+    shape = (
+        None if each.shape is None else "x".join("?" if side is None else str(side) for side in each.shape)
+    )
     scale = None if each.scale is None else f"scale {each.scale:.6g}, zero point {each.zero_point}"
     return " ".join(part for part in (each.name, each.dtype, shape, each.layout, scale) if part)
 

@@ -139,10 +139,10 @@ def _score_all(
         if isinstance(cell, str):
             return Scored(reason=cell)
         log = journal.accuracy_pass(pass_key(cell))
-        where = {"runtime": cell.runtime, "runtime_version": cell.runtime_version}
+        place = Scored(runtime=cell.runtime, runtime_version=cell.runtime_version)
         predictions = read[cell.trial]
         if predictions is None or log is None:
-            return Scored(**where, reason=(log and log.reason) or "the pass ended early")
+            return msgspec.structs.replace(place, reason=(log and log.reason) or "the pass ended early")
         try:
             found = score(
                 predictions,
@@ -152,12 +152,12 @@ def _score_all(
                 task=resolved.model.task,
             )
         except EdgedynoError as error:
-            return Scored(**where, reason=str(error))
-        return Scored(
-            found.accuracy,
-            found.drop,
-            found.drop_reason,
-            **where,
+            return msgspec.structs.replace(place, reason=str(error))
+        return msgspec.structs.replace(
+            place,
+            accuracy=found.accuracy,
+            drop=found.drop,
+            drop_reason=found.drop_reason,
             effective_precision=log.effective_precision,
         )
 

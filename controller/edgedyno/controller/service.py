@@ -79,9 +79,7 @@ class Service:
     def _wanted_formats(self, resolved: ResolvedJob, runtimes: list[RuntimeInfo]) -> list[str]:
         from edgedyno.controller.lab.variants import wanted_formats
 
-        return wanted_formats(
-            resolved.spec.sweep, runtimes, self._config.builders.keys(), resolved.prebuilt
-        )
+        return wanted_formats(resolved.spec.sweep, runtimes, self._config.builders.keys(), resolved.prebuilt)
 
     def _open_database(self, stack: AsyncExitStack) -> Database:
         folder = Path(self._config.data_dir)

@@ -77,12 +77,11 @@ def identify(path: Path) -> Kind:
         raise ConfigError(f"found no file {path}, expected a model", code="model.missing")
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    return Kind(_of_head(head, path), SUFFIXES.get(path.suffix.lower()))
+    found = _of_head(head, path) if head else "empty"
+    return Kind(found, SUFFIXES.get(path.suffix.lower()))
 
 
 def _of_head(head: bytes, path: Path) -> str:
-    if not head:
-        return "empty"
     for magic, name in (
         (_NCNN_BINARY_MAGIC, "ncnn-binary"),
         (b"RKNN", "rknn"),
@@ -98,10 +97,7 @@ def _of_head(head: bytes, path: Path) -> str:
         return "tensorrt"
     if head.startswith(b"PK\x03\x04"):
         return _of_zip(path)
-    text = _of_text(head)
-    if text is not None:
-        return text
-    return _of_binary(head)
+    return _of_text(head) or _of_binary(head)
 
 
 def _of_text(head: bytes) -> str | None:

@@ -67,7 +67,7 @@ _NARROW = frozenset({"int8", "uint8", "int4", "uint4"})
 
 
 def precision_of(weights: dict[str, int]) -> str | None:
-    """Name the precision of most of a file's weights; mixed where none has nine tenths of them."""
+    """Name the precision of most of a file's weights; mixed where none has nine tenths (biases stay wider)."""
     counts = {"fp32": 0, "fp16": 0, "int8": 0}
     for dtype, count in weights.items():
         if dtype in ("float32", "float64"):
@@ -80,4 +80,4 @@ def precision_of(weights: dict[str, int]) -> str | None:
     if not total:
         return None
     best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] >= 0.9 * total else "mixed"  # noqa: PLR2004 - biases stay wider always
+    return best if counts[best] >= 0.9 * total else "mixed"

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBERS = ("model.param", "model.bin")
-_COMPUTING = ("Convolution", "ConvolutionDepthWise", "InnerProduct", "Deconvolution", "DeconvolutionDepthWise")
+_COMPUTING = (
+    "Convolution",
+    "ConvolutionDepthWise",
+    "InnerProduct",
+    "Deconvolution",
+    "DeconvolutionDepthWise",
+)
 _INT8_KEY = "8"  # int8_scale_term, of convolutions and InnerProduct alike
 _REQUANTIZES = 100
 # The weights' tag, the first four bytes of each layer's in the .bin (source: ncnn's modelbin.cpp).
@@ -51,8 +57,8 @@ def inspect_ncnn(path: Path) -> Inspection:
             text = bundle.read(MEMBERS[0])
             weights = bundle.getinfo(MEMBERS[1]).file_size
             with bundle.open(MEMBERS[1]) as file:
-                head = file.read(4)
-        return _inspect(path, text, [path.name], path.stat().st_size, head, weights)
+                tag = file.read(4)
+        return _inspect(path, text, [path.name], path.stat().st_size, tag, weights)
     binary = bin_beside(path)
     has_weights = binary.is_file()
     size = binary.stat().st_size if has_weights else 0
@@ -114,16 +120,14 @@ def read_layers(data: bytes, where: str) -> list[Layer]:
 def _layer(words: list[str], where: str) -> Layer:
     try:
         inputs, outputs = int(words[2]), int(words[3])
-        names, rest = words[4 : 4 + inputs + outputs], words[4 + inputs + outputs :]
-        if len(names) != inputs + outputs:
-            raise ValueError("too few names")
-        pairs = dict(word.split("=", 1) for word in rest)
+        blobs = [words[4 + index] for index in range(inputs + outputs)]
+        pairs = dict(word.split("=", 1) for word in words[4 + inputs + outputs :])
     except (IndexError, ValueError) as error:
         raise ConfigError(
             f"{where}: found {' '.join(words)[:80]!r}, expected a layer: type, name, counts, blobs, key=value",
             code="model.damaged",
         ) from error
-    return Layer(words[0], words[1], names[:inputs], names[inputs:], pairs)
+    return Layer(words[0], words[1], blobs[:inputs], blobs[inputs:], pairs)
 
 
 def _int8_term(layer: Layer) -> int:
@@ -164,7 +168,9 @@ def _trips(layers: list[Layer], types: Counter[str], weight_bytes: int) -> list[
     names = [name for layer in layers for name in layer.outputs]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        found.append(Trip("graph.names", f"two layers give the blob {twice[0]!r}: the later one hides the first"))
+        found.append(
+            Trip("graph.names", f"two layers give the blob {twice[0]!r}: the later one hides the first")
+        )
     if "Input" not in types:
         found.append(Trip("input.none", "has no Input layer: there is nothing to feed", "error"))
     if any(layer.kind == "Input" and "0" not in layer.parameters for layer in layers):

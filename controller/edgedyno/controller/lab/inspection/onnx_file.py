@@ -58,7 +58,9 @@ def _named(node: Any) -> str:
 
 def _version(model: Any) -> str:
     sets = ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)
-    maker = f", made by {model.producer_name} {model.producer_version}".rstrip() if model.producer_name else ""
+    maker = (
+        f", made by {model.producer_name} {model.producer_version}".rstrip() if model.producer_name else ""
+    )
     return f"IR {model.ir_version}, opset {sets}{maker}"
 
 
@@ -166,7 +168,9 @@ def _on_versions(model: Any) -> list[Trip]:
     found = []
     opset = _opset(model)
     per_channel = [
-        node for node in model.graph.node if node.op_type == "DequantizeLinear" and _is_per_channel(model, node)
+        node
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and _is_per_channel(model, node)
     ]
     if opset < _PER_CHANNEL_OPSET and per_channel:
         text = (
@@ -175,7 +179,9 @@ def _on_versions(model: Any) -> list[Trip]:
         )
         found.append(Trip("model.opset-per-channel", text, "error"))
     elif opset < _PER_CHANNEL_OPSET:
-        text = f"opset {opset}: INT8 per channel needs {_PER_CHANNEL_OPSET} (edgedyno lifts it when it builds)"
+        text = (
+            f"opset {opset}: INT8 per channel needs {_PER_CHANNEL_OPSET} (edgedyno lifts it when it builds)"
+        )
         found.append(Trip("model.opset-old", text))
     if model.ir_version > _OLD_RUNTIME_IR or opset > _OLD_RUNTIME_OPSET:
         text = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree  # noqa: S405 - entities are refused below
+from xml.etree import ElementTree as ET
 
 from edgedyno.controller.lab.inspection.model import Inspection, Tensor, Trip, layout_of, precision_of
 from edgedyno.core.errors import ConfigError
@@ -36,12 +36,12 @@ def inspect_openvino(path: Path) -> Inspection:
     return _inspect(path, text, files, size, weight_bytes)
 
 
-def _parse(path: Path, text: bytes) -> ElementTree.Element:
+def _parse(path: Path, text: bytes) -> ET.Element:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise ConfigError(f"{path}: found an XML document with entities, expected none", code="model.damaged")
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - no entities, see above
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(text)  # noqa: S314 - no entities, see above
+    except ET.ParseError as error:
         raise ConfigError(f"{path}: not XML: {error}", code="model.damaged") from error
     if root.tag != "net":
         raise ConfigError(f"{path}: found <{root.tag}>, expected <net>", code="model.damaged")
@@ -72,11 +72,11 @@ def _inspect(
         weights=weights,
         precision=precision_of(weights),
         quantization=_quantization(fakes, products, stored),
-        trips=_trips(path, root, inputs, types, weight_bytes, claimed),
+        trips=_trips(path, root, inputs, weight_bytes, claimed),
     )
 
 
-def _weights(layers: list[ElementTree.Element]) -> tuple[dict[str, int], int]:
+def _weights(layers: list[ET.Element]) -> tuple[dict[str, int], int]:
     """Count constants by type, and say how many bytes of the .bin they take."""
     counts: Counter[str] = Counter()
     end = 0
@@ -96,7 +96,7 @@ def _dtype(name: str | None) -> str | None:
     return _DTYPES.get((name or "").lower(), name)
 
 
-def _tensor(layer: ElementTree.Element, side: str) -> Tensor:
+def _tensor(layer: ET.Element, side: str) -> Tensor:
     port = layer.find(f"{side}/port")
     shape: list[int | None] | None = None
     dtype = None
@@ -118,9 +118,8 @@ def _quantization(fakes: int, products: int, stored: int) -> str:
 
 def _trips(
     path: Path,
-    root: ElementTree.Element,
+    root: ET.Element,
     inputs: list[Tensor],
-    types: Counter[str],
     weight_bytes: int | None,
     claimed: int,
 ) -> list[Trip]:
@@ -133,10 +132,14 @@ def _trips(
         found.append(Trip("model.damaged", text, "error"))
     version = root.get("version", "0")
     if version.isdigit() and int(version) < _OLDEST_SCHEMA:
-        text = f"IR version {version}: OpenVINO from 2024 on reads {_OLDEST_SCHEMA} and newer; convert it again"
+        text = (
+            f"IR version {version}: OpenVINO from 2024 on reads {_OLDEST_SCHEMA} and newer; convert it again"
+        )
         found.append(Trip("model.opset-old", text, "error"))
     if any(None in (each.shape or [1])[1:] for each in inputs):
-        found.append(Trip("input.dynamic", "an input leaves sides open: it has to be reshaped before it runs"))
+        found.append(
+            Trip("input.dynamic", "an input leaves sides open: it has to be reshaped before it runs")
+        )
     if len(inputs) > 1:
         found.append(Trip("input.many", f"takes {len(inputs)} inputs; edgedyno feeds models of one", "error"))
     opsets = {layer.get("version", "") for layer in root.findall("layers/layer")}

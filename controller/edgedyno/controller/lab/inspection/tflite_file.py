@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.inspection.flatbuffer import Damaged, Table
 from edgedyno.controller.lab.inspection.model import Inspection, Tensor, Trip, layout_of, precision_of
+from edgedyno.controller.lab.inspection.tflite_operators import NAMES
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,20 +21,6 @@ _TYPES = (
     "float64", "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16",
 )  # fmt: skip
 _CUSTOM = 32
-_NAMES = (
-    "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR "
-    "FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC "
-    "LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX "
-    "SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD "
-    "UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE "
-    "UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE "
-    "BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL "
-    "SELECT SLICE SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE POW "
-    "ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN "
-    "FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU "
-    "SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU "
-    "REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH"
-).split()
 _COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _INTEGER = ("int8", "uint8", "int16")
 
@@ -82,7 +69,7 @@ def _operator_name(code: Table) -> str:
     number = max(code.integer(0, "<b"), code.integer(3))
     if number == _CUSTOM:
         return f"custom {code.text(1)}"
-    return _NAMES[number] if number < len(_NAMES) else f"BUILTIN_{number}"
+    return NAMES[number] if number < len(NAMES) else f"BUILTIN_{number}"
 
 
 def _tensor(table: Table) -> Tensor:
@@ -118,7 +105,11 @@ def _weights(model: Table, tensors: list[Table]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for tensor in tensors:
         buffer = tensor.integer(2, "<I")
-        if buffer < len(filled) and filled[buffer] and _type(tensor) not in ("int32", "int64", "bool", "string"):
+        if (
+            buffer < len(filled)
+            and filled[buffer]
+            and _type(tensor) not in ("int32", "int64", "bool", "string")
+        ):
             elements = 1
             for side in tensor.numbers(0):
                 elements *= int(side)
@@ -133,7 +124,9 @@ def _quantization(
     computing = [operator for name, operator in used if name in _COMPUTING]
     if not computing:
         return None
-    pairs = [[_type(tensors[int(index)]) for index in each.numbers(1)[:2] if index >= 0] for each in computing]
+    pairs = [
+        [_type(tensors[int(index)]) for index in each.numbers(1)[:2] if index >= 0] for each in computing
+    ]
     whole = sum(all(kind in _INTEGER for kind in pair) for pair in pairs)
     hybrid = sum(pair[:1] == ["float32"] and pair[1:] == ["int8"] for pair in pairs)
     total = len(pairs)
@@ -163,18 +156,24 @@ def _trips(
             )
             found.append(Trip("input.integer", text))
     found += [
-        Trip("output.integer", f"the output {each.name!r} is {each.dtype}: read it by its scale and zero point")
+        Trip(
+            "output.integer", f"the output {each.name!r} is {each.dtype}: read it by its scale and zero point"
+        )
         for each in outputs
         if each.dtype in _INTEGER
     ]
     if any(None in (each.shape or []) for each in inputs):
-        found.append(Trip("input.dynamic", "an input's size is left open: it has to be resized before it runs"))
+        found.append(
+            Trip("input.dynamic", "an input's size is left open: it has to be resized before it runs")
+        )
     custom = [name for name in types if name.startswith("custom ")]
     if custom:
         text = f"needs operators that are not TFLite's own: {', '.join(custom)}"
         found.append(Trip("operator.custom", text, "error"))
     if types.get("CONV_2D") and types.get("DEQUANTIZE") and any(_type(each) == "float16" for each in tensors):
-        text = "float16 weights are unpacked before they are used: smaller, not faster, without FP16 arithmetic"
+        text = (
+            "float16 weights are unpacked before they are used: smaller, not faster, without FP16 arithmetic"
+        )
         found.append(Trip("weights.fp16", text))
     if graphs > 1:
         found.append(Trip("graph.many", f"holds {graphs} graphs; the first one is run"))

@@ -63,9 +63,7 @@ def build_variants(
     """
     for name in formats:
         check_format(name, where="formats")
-    wanted = [
-        (name, precision) for name in dict.fromkeys(formats) for precision in dict.fromkeys(precisions)
-    ]
+    wanted = [(name, precision) for name in dict.fromkeys(formats) for precision in dict.fromkeys(precisions)]
     brought = [each for each in resolved.prebuilt if (each.format, each.precision) in wanted]
     taken = {(each.format, each.precision) for each in brought if not each.name}
     todo = [cell for cell in wanted if cell not in taken]
@@ -109,9 +107,7 @@ class _Job:
             versions = self._versions(name, precision)
         except EdgedynoError as error:
             return Variant(precision, name, failure=Failure(error.code, str(error)))
-        parts = ingredients(
-            self._resolved, name, precision, tools=versions, reduce_range=self._reduce_range
-        )
+        parts = ingredients(self._resolved, name, precision, tools=versions, reduce_range=self._reduce_range)
         if (name, precision) == (ONNX, "fp32"):
             return Variant(precision, name, self._resolved.source, {**parts, "method": "the source itself"})
         variant = self._book.look_up(parts) or self._build(name, precision, parts)
@@ -167,9 +163,7 @@ class _Job:
         quantize = self._resolved.model.quantize
         return name == ONNX and quantize.scheme == "dynamic" and quantize.accuracy_control is None
 
-    def _request(
-        self, precision: Precision, source: Path, target: Path, tensors: list[str]
-    ) -> BuildRequest:
+    def _request(self, precision: Precision, source: Path, target: Path, tensors: list[str]) -> BuildRequest:
         quantize = self._resolved.model.quantize
         searches = precision == "int8" and quantize.accuracy_control is not None
         return BuildRequest(

@@ -34,7 +34,9 @@ _OPT_OUTS = {
 }
 
 
-def run_child(command: Sequence[str], *, folder: Path, timeout_seconds: float, foreign: bool) -> Failure | None:
+def run_child(
+    command: Sequence[str], *, folder: Path, timeout_seconds: float, foreign: bool
+) -> Failure | None:
     """Run `command` in `folder` to its end; return why it did not end well, None where it did.
 
     A `foreign` interpreter gets an environment without what leads to our own packages. Whatever happens, none

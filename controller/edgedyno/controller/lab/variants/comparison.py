@@ -48,7 +48,9 @@ class Comparison:
         self._inputs = _labelled(request) if request.labelled else _calibration(request)
         seen = self._predict(reference)
         self._scorer = (
-            _scorer(self._model, Path(request.labelled.annotations).read_bytes(), request.labelled.class_names)
+            _scorer(
+                self._model, Path(request.labelled.annotations).read_bytes(), request.labelled.class_names
+            )
             if request.labelled
             else _agreement(self._model, seen)
         )
@@ -141,9 +143,7 @@ def _agreement(model: ModelProfile, seen: Sequence[ImagePrediction]) -> Any:
     if model.task == "classify":
         rows = "".join(f"{image.image_id},{image.classes[0][0]}\n" for image in seen)
         return ClassificationScorer(rows.encode(), names)
-    boxes = [
-        (image.image_id, box) for image in seen for box in image.detections if box.score >= SURE_SCORE
-    ]
+    boxes = [(image.image_id, box) for image in seen for box in image.detections if box.score >= SURE_SCORE]
     if not boxes:
         raise RunError(
             f"FP32 sees nothing with a score of {SURE_SCORE} or more in the calibration images: there is "

@@ -29,5 +29,3 @@ def _read(answer: Path) -> BuildAnswer:
         return decode_answer(answer.read_bytes())
     text = "the build ended with status 0: it said nothing"
     return BuildAnswer(failure=Failure("variant.crashed", text))
-
-
