@@ -71,10 +71,15 @@ def heads(
 
     A head is one tensor of a grid, or several side by side: `choose` gets a grid's tensors, as [cells,
     channels] in the model's order, and returns what it takes, or None. All heads are of one layout, channels
-    first or last. Raises ConfigError (output.ambiguous) where both would do.
+    first or last: the one in which more of the tensors have a place. Raises ConfigError (output.ambiguous)
+    where both would do.
     """
-    readings = [_read(outputs, wanted, choose, channels_last=last) for last in (False, True)]
-    found = [reading for reading in readings if reading is not None]
+    readings = {
+        last: _read(outputs, wanted, choose, channels_last=last)
+        for last in (False, True)
+        if _placed(outputs, wanted, channels_last=last) >= _placed(outputs, wanted, channels_last=not last)
+    }
+    found = [reading for reading in readings.values() if reading is not None]
     if len(found) > 1:
         shapes = ", ".join(str(list(output.shape)) for output in outputs)
         raise ConfigError(
@@ -98,6 +103,10 @@ def _read(
             return None
         read.append(np.concatenate([floats(part) for part in chosen], axis=1))
     return read
+
+
+def _placed(outputs: Outputs, wanted: Sequence[Grid], *, channels_last: bool) -> int:
+    return sum(len(_of_grid(outputs, grid, channels_last=channels_last)) for grid in wanted)
 
 
 def _of_grid(outputs: Outputs, grid: Grid, *, channels_last: bool) -> list[Output]:
