@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgedyno.core.run import RunRequest
 
 # What a user asked for and this variant or board cannot do is skipped; everything else is a failure.
-SKIPPING_CODES = frozenset(["batch.fixed"])
+SKIPPING_CODES = frozenset(["batch.fixed", "threads.beyond"])
 
 
 def skipped_result(cell: Cell, request: RunRequest) -> Result:

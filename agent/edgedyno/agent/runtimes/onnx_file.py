@@ -29,7 +29,9 @@ def read_numbers(path: str) -> Numbers:
         try:
             graphs = [value for value in _messages(data, (0, len(data)), 7)]
             half = any(_is_half(data, tensor) for graph in graphs for tensor in _tensors(data, graph))
-            quantized = any(_is_quantizing(data, node) for graph in graphs for node in _messages(data, graph, 1))
+            quantized = any(
+                _is_quantizing(data, node) for graph in graphs for node in _messages(data, graph, 1)
+            )
         except (IndexError, ValueError):
             return Numbers(half=False, quantized=False)
     return Numbers(half, quantized)

@@ -65,7 +65,10 @@ class OnnxRuntimeProvider(OnnxRuntime):
             self._numbers = read_numbers(model)
         session = super().make_session(model, options, profile_prefix)
         if self.provider not in session.get_providers():
-            text = "%s did not start; ONNX Runtime took %s" % (self.provider, ", ".join(session.get_providers()))
+            text = "%s did not start; ONNX Runtime took %s" % (
+                self.provider,
+                ", ".join(session.get_providers()),
+            )
             raise InferenceError("provider.refused", text)
         return session
 
@@ -122,7 +125,9 @@ class OnnxRuntimeProvider(OnnxRuntime):
         if _short(self.provider) not in shares:
             raise _unused(self.provider, None)
         clock = "time of starting kernels" if self.hides_time else "kernel time"
-        where = ", ".join("%.0f %% of %s on %s" % (share * 100, clock, name) for name, share in shares.items())
+        where = ", ".join(
+            "%.0f %% of %s on %s" % (share * 100, clock, name) for name, share in shares.items()
+        )
         if word == "unknown":
             text = "%s compiles its part of the graph and does not tell what it computes with; %s"
             raise InferenceError("precision.hidden", text % (_short(self.provider), where))
