@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from tests.controller.synthetic import SWEEP, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LONG = "backbone/stage4/a_very_long_name_that_no_terminal_has_room_for/Conv_17"
 OPERATORS = [
@@ -93,7 +93,7 @@ def test_json_is_the_profile(profiled: tuple[str, str], capsys: pytest.CaptureFi
 
 def test_profile_that_is_not_there_says_why(tmp_path: Path) -> None:
     folder, trial = folder_with(tmp_path, profile_reason="profile.unsupported: no times")
-    with pytest.raises(ConfigError, match="profile.unsupported: no times"):
+    with pytest.raises(ConfigError, match=r"profile\.unsupported: no times"):
         results.show(trial, job=folder, url="", as_json=False, profile=True)
     folder, trial = folder_with(tmp_path)
     with pytest.raises(ConfigError, match="profile: true"):

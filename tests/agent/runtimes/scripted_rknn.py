@@ -96,7 +96,9 @@ class RKNN:
     def build(self, *, do_quantization: bool) -> int:
         return self._call("build", do_quantization=do_quantization)
 
-    def hybrid_quantization_step2(self, model_input: str, data_input: str, model_quantization_cfg: str) -> int:
+    def hybrid_quantization_step2(
+        self, model_input: str, data_input: str, model_quantization_cfg: str
+    ) -> int:
         arguments = {"model": model_input, "data": data_input, "table": model_quantization_cfg}
         return self._call("hybrid_quantization_step2", **arguments)
 

@@ -145,7 +145,9 @@ def test_file_that_is_not_quantized_computes_in_fp16(tmp_path: Path) -> None:
     assert describe_file(str(saved(tmp_path, scripted_rknn.file_bytes(kind="")))).precision == "fp16"
 
 
-def test_scripted_simulator_builds_from_the_quantization_that_was_found(scripted: Path, tmp_path: Path) -> None:
+def test_scripted_simulator_builds_from_the_quantization_that_was_found(
+    scripted: Path, tmp_path: Path
+) -> None:
     before = Path.cwd()
     runtime = RknnSimulator()
     runtime.load(options(scripted_rknn.bundle(tmp_path / "model", SIMULATION)))

@@ -52,7 +52,9 @@ def test_what_ran_is_named_beside_what_was_asked(
 def test_fp16_that_ran_as_fp32_says_so_wherever_the_trial_is_named() -> None:
     verdict = verdict_of(WIDENED)
     assert verdict.headline.startswith("Use FP16 (ran FP32) · 2 threads")
-    assert any(note.startswith("FP16 ran as fp32 on onnxruntime 1.22.0 (fp16 stored)") for note in verdict.notes)
+    assert any(
+        note.startswith("FP16 ran as fp32 on onnxruntime 1.22.0 (fp16 stored)") for note in verdict.notes
+    )
     assert any("FP16 (ran FP32)" in line for line in verdict_lines(verdict, width=80))
 
 
@@ -63,7 +65,10 @@ def test_precision_that_is_not_known_is_not_called_another() -> None:
 
 def test_variants_of_one_precision_are_told_apart_by_name() -> None:
     mine = replace(SWEEP[1], more={"variant": "mine", "recipe": "mine"})
-    assert set(statuses(verdict_of(SWEEP[1], mine))) == {"FP32 · as built · 2 threads", "FP32 · mine · 2 threads"}
+    assert set(statuses(verdict_of(SWEEP[1], mine))) == {
+        "FP32 · as built · 2 threads",
+        "FP32 · mine · 2 threads",
+    }
 
 
 def test_simulated_trial_is_not_ranked_and_does_not_open_a_settled_answer() -> None:
