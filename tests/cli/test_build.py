@@ -12,8 +12,9 @@ import pytest
 from tests.controller.lab import tiny
 
 if TYPE_CHECKING:
-    from edgedyno.core.profile import DatasetProfile, ModelProfile
     from pathlib import Path
+
+    from edgedyno.core.profile import DatasetProfile, ModelProfile
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from edgedyno.core.profile import QuantizeSpec
 from tests.controller.lab import tiny
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.files import ContentStore
     from pathlib import Path
 
+    from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.manifest import ResolvedJob, Variant
 
 # A builder as the real ones are, that writes what it was told instead of a model.
