@@ -10,6 +10,13 @@ from edgedyno.agent.provision.catalogue import entries_giving, how_to_add
 if TYPE_CHECKING:
     from edgedyno.core.board import Capabilities, RuntimeInfo
 
+NUMPY_SIGNS = (
+    "_ARRAY_API",
+    "compiled using NumPy 1",
+    "numpy.core",
+    # So tflite-runtime 2.14 says it, with NumPy 2, at its first model.
+    "returned a result with an exception set",
+)
 NUMPY_REMEDY = (
     "its modules need another NumPy (tflite-runtime 2.14: numpy<2); give it an environment of its own"
 )
@@ -53,7 +60,7 @@ def _names(group: list[RuntimeInfo]) -> str:
 
 def _remedy(reason: str, environment: str) -> str | None:
     """Name the trap of extension modules that were built for NumPy 1 and meet NumPy 2, or the other way."""
-    if "_ARRAY_API" in reason or "compiled using NumPy 1" in reason or "numpy.core" in reason:
+    if any(sign in reason for sign in NUMPY_SIGNS):
         return NUMPY_REMEDY
     if reason.startswith("cannot start"):
         return f"name another interpreter for {environment!r} under `runtimes:`, or add the environment again"

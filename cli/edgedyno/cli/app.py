@@ -220,11 +220,23 @@ def results_list(
 
 
 @results.command("show")
-def results_show(trial: str, job: JobFilter = None, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
-    """Show everything about one trial."""
+def results_show(
+    trial: str,
+    job: Annotated[
+        str | None, typer.Option("--job", help="Only results of this job, or of a folder of `edgedyno run`.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    *,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="How long each operator takes, where the job asked for that.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="With --profile: so many operators.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show everything about one trial, by its id or the beginning of it."""
     from edgedyno.cli.results import show
 
-    show(trial, job=job, url=url, as_json=as_json)
+    show(trial, job=job, url=url, as_json=as_json, profile=profile, top=top)
 
 
 @results.command("export")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.agent.config import AgentConfig, find_state_dir, load_config
-from edgedyno.agent.provision.made import all_environments
+from edgedyno.agent.provision.made import all_environments, builder_interpreters
 from edgedyno.cli.output import say
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.result import Result
@@ -32,14 +32,24 @@ def known_environments(named: Sequence[Environment] = ()) -> list[Environment]:
 
     A configuration that this user may not read belongs to the board's service: it is told, and left out.
     """
+    config = _config(tell=True)
+    return all_environments(named or config.runtimes, find_state_dir(config))
+
+
+def known_builders() -> dict[str, str]:
+    """Return for each format the interpreter made here that has its tool."""
+    return builder_interpreters(find_state_dir(_config(tell=False)))
+
+
+def _config(*, tell: bool) -> AgentConfig:
     try:
-        config = load_config()
+        return load_config()
     except ConfigError as error:
         if error.code != "config.unreadable":
             raise
-        say(f"{error}; going on without it")
-        config = AgentConfig()
-    return all_environments(named or config.runtimes, find_state_dir(config))
+        if tell:
+            say(f"{error}; going on without it")
+        return AgentConfig()
 
 
 def write_atomic(path: Path, data: bytes) -> None:
