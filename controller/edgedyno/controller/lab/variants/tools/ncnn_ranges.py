@@ -47,6 +47,9 @@ class Statistics:
         self._sum = 0.0
         self._sum_of_squares = 0.0
         self.histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        self._tensors = 0
+        self._channel_peaks: NDArray[np.float64] | float = 0.0
+        self._channel_means: NDArray[np.float64] | float = 0.0
 
     def measure(self, values: NDArray[np.float32]) -> None:
         """Take in one tensor's extremes and moments: the first pass."""
@@ -57,12 +60,24 @@ class Statistics:
         self._count += int(np.count_nonzero(magnitudes))
         self._sum += float(magnitudes.sum(dtype=np.float64))
         self._sum_of_squares += float(np.square(magnitudes, dtype=np.float64).sum())
+        self._tensors += 1
+        channels = magnitudes.shape[0]
+        self._channel_peaks = self._channel_peaks + magnitudes.reshape(channels, -1).max(axis=1)
+        self._channel_means = self._channel_means + values.reshape(channels, -1).mean(axis=1, dtype=np.float64)
 
     def count(self, values: NDArray[np.float32]) -> None:
         """Take in one tensor's histogram: the second pass, over the same tensors."""
         magnitudes = np.abs(values[values != 0.0])
         places = (magnitudes * (BINS / self.largest)).astype(np.int64)
         self.histogram += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+
+    def channel_peaks(self) -> NDArray[np.float32]:
+        """Return each channel's largest magnitude, averaged over the tensors: one outlier does not decide it."""
+        return np.asarray(self._channel_peaks / max(self._tensors, 1), np.float32)
+
+    def channel_means(self) -> NDArray[np.float32]:
+        """Return each channel's mean value."""
+        return np.asarray(self._channel_means / max(self._tensors, 1), np.float32)
 
     def mean_magnitude(self) -> float:
         """Return the mean of |x| over the values other than zero."""
