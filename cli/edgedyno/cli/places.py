@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.agent.config import AgentConfig, find_state_dir, load_config
+from edgedyno.agent.provision.made import all_environments
+from edgedyno.cli.output import say
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from edgedyno.core.run import Environment
 
 
 def cache_folder() -> Path:
@@ -20,6 +25,21 @@ def cache_folder() -> Path:
     given = os.environ.get("EDGEDYNO_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else base / "edgedyno"
+
+
+def known_environments(named: Sequence[Environment] = ()) -> list[Environment]:
+    """Return the interpreters that are named, else those of the agent's configuration, and those made here.
+
+    A configuration that this user may not read belongs to the board's service: it is told, and left out.
+    """
+    try:
+        config = load_config()
+    except ConfigError as error:
+        if error.code != "config.unreadable":
+            raise
+        say(f"{error}; going on without it")
+        config = AgentConfig()
+    return all_environments(named or config.runtimes, find_state_dir(config))
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
 from edgedyno.cli.output import print_json, say
-from edgedyno.cli.places import cache_folder, write_atomic, write_results
+from edgedyno.cli.places import cache_folder, known_environments, write_atomic, write_results
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
@@ -39,7 +39,7 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
     folder = _usable(out or Path("edgedyno-out") / spec.name)
-    request = _prepare(resolved, store, folder, [_environment(text) for text in pythons])
+    request = _prepare(resolved, store, folder, known_environments([_environment(text) for text in pythons]))
     with ExecutionProgress() as progress:
         measured, files = _measure(request, folder / ".run", progress, spec.name)
 
@@ -80,7 +80,7 @@ def _prepare(
     resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
 ) -> RunRequest:
     say("looking at this board")
-    capabilities = read_capabilities(environments=environments or None)
+    capabilities = read_capabilities(environments=environments)
     say(f"building the variants of {resolved.model.name}")
     variants = build_variants(
         resolved,
@@ -217,7 +217,12 @@ def _write(
     from edgedyno.controller.lab.report import Section, render_report
 
     for result in results:
-        for kind, sha256 in (("samples", result.samples_sha256), ("predictions", result.predictions_sha256)):
+        kinds = (
+            ("samples", result.samples_sha256),
+            ("predictions", result.predictions_sha256),
+            ("profiles", result.profile_sha256),
+        )
+        for kind, sha256 in kinds:
             if sha256:
                 write_atomic(folder / kind / f"{sha256}.json", read(sha256))
     write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))
