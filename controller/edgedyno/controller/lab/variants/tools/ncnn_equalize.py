@@ -11,7 +11,7 @@ a scale per channel too; in others the factor is shared between values and weigh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,12 @@ def joints(graph: Graph, layers: Sequence[int]) -> list[Joint]:
         layer = graph.layers[index]
         behind = readers(graph, consumers, layer.tops[0])
         free = layer.type == "Convolution" or _is_depthwise(layer)
-        if free and layer.integer(9) in _HOMOGENEOUS and behind and all(_takes(graph, layers, at) for at in behind):
+        if (
+            free
+            and layer.integer(9) in _HOMOGENEOUS
+            and behind
+            and all(_takes(graph, layers, at) for at in behind)
+        ):
             found.append(Joint(index, layer.tops[0], behind))
     return found
 
@@ -62,7 +67,11 @@ def _takes(graph: Graph, layers: Sequence[int], index: int) -> bool:
 
 
 def _is_depthwise(layer: Layer) -> bool:
-    return layer.type == "ConvolutionDepthWise" and layer.integer(7, 1) == layer.integer(0) and _one_to_one(layer)
+    return (
+        layer.type == "ConvolutionDepthWise"
+        and layer.integer(7, 1) == layer.integer(0)
+        and _one_to_one(layer)
+    )
 
 
 def _one_to_one(layer: Layer) -> bool:
@@ -85,10 +94,14 @@ def equalize(
 
 def _factors(graph: Graph, weights: Sequence[Weights], joint: Joint, peaks: Floats) -> Floats:
     heights = np.maximum(peaks / max(float(peaks.max()), 1e-30), _LEAST)
-    dense = [index for index in joint.after if graph.layers[index].type in CONVOLUTIONS - {"ConvolutionDepthWise"}]
+    dense = [
+        index for index in joint.after if graph.layers[index].type in CONVOLUTIONS - {"ConvolutionDepthWise"}
+    ]
     if not dense:
         return np.asarray(np.where(peaks > 0, heights, 1.0), np.float32)
-    widths = np.max([_input_magnitudes(graph.layers[index], weights[index], peaks.size) for index in dense], axis=0)
+    widths = np.max(
+        [_input_magnitudes(graph.layers[index], weights[index], peaks.size) for index in dense], axis=0
+    )
     widths = np.maximum(widths / max(float(widths.max()), 1e-30), _LEAST)
     return np.asarray(np.where(peaks > 0, np.sqrt(heights / widths), 1.0), np.float32)
 
@@ -115,6 +128,6 @@ def _multiply_inputs(layer: Layer, arrays: Weights, factors: Floats) -> None:
     arrays["weight"] = _rescaled(array, values)
 
 
-def _rescaled(array: Array, values: Floats) -> Array:
+def _rescaled(array: Array, values: NDArray[Any]) -> Array:
     """Return the array with new values, which FP16 would round a second time."""
-    return Array(values.reshape(-1), "raw" if array.storage == "raw" else "fp32")
+    return Array(values.reshape(-1).astype(np.float32), "raw" if array.storage == "raw" else "fp32")

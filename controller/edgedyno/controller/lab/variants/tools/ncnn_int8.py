@@ -82,7 +82,9 @@ def quantize(
         if used < LEVELS:
             levels[layer.name] = used
         top = requantized.get(index)
-        arrays[index] = _integer_arrays(layer, weights[index], used, clip, None if top is None else clips[top])
+        arrays[index] = _integer_arrays(
+            layer, weights[index], used, clip, None if top is None else clips[top]
+        )
         if means is not None and index in means and "bias" in weights[index]:
             arrays[index]["bias"] = _corrected_bias(layer, weights[index], arrays[index], means[index])
         term = _TERM[layer.type] + (0 if top is None else REQUANTIZED)
