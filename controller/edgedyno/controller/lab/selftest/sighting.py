@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
@@ -12,7 +13,6 @@ from edgedyno.core.vision import decode, decode_classes, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from edgedyno.core.profile import Expected, InputSpec, KnownImage, ModelProfile
     from edgedyno.core.result import Detection
