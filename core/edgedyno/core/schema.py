@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from edgedyno.core.board import Capabilities
+from edgedyno.core.environment import EnvironmentProfile
 from edgedyno.core.job import JobSpec
 from edgedyno.core.messages import AnyMessage
 from edgedyno.core.profile import DatasetProfile, ModelProfile
-from edgedyno.core.result import Predictions, Result, Samples
+from edgedyno.core.result import OperatorProfile, Predictions, Result, Samples
 
 SCHEMAS: dict[str, Any] = {
     "job": JobSpec,
@@ -20,7 +21,9 @@ SCHEMAS: dict[str, Any] = {
     "result": Result,
     "samples": Samples,
     "predictions": Predictions,
+    "profile": OperatorProfile,
     "capabilities": Capabilities,
+    "environment": EnvironmentProfile,
     "message": AnyMessage,
 }
 

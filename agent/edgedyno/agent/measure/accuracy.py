@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import Manifest
 
 MAX_WORKERS = 6  # variants held in memory at once; more take turns, and each turn prepares the images again
+# Codes of effective_precision after which a trial's figures stand under a wrong name.
+DISQUALIFYING = frozenset(["provider.unused"])
 _log = logging.getLogger(__name__)
 
 
@@ -106,6 +108,8 @@ class _Runner:
             precision, detail = self._worker.effective_precision()
             self.log.effective_precision, self.log.effective_precision_detail = precision, detail
         except TrialError as error:
+            if error.failure.code in DISQUALIFYING:
+                self.log.failure = error.failure
             self.log.effective_precision_reason = f"{error.failure.code}: {error.failure.text}"
             _log.warning("effective precision of %s on %s: %s", self.key, self.cell.runtime, error)
 

@@ -1,11 +1,13 @@
 """OpenVINO on the CPU."""
 
 import os
+import zipfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from edgedyno.agent.runtimes import tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
-from edgedyno.agent.runtimes.openvino_profile import describe
+from edgedyno.agent.runtimes import bundle, tiny
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.openvino_profile import Kernel, describe, operators
+from edgedyno.agent.runtimes.operators import repeat
 
 _PROFILE_RUNS = 5
 
@@ -51,7 +53,7 @@ class OpenVino:
         if wrong is not None:
             return Probe(available=False, version=version, reason=wrong)
         details = {"capabilities": ",".join(capabilities), "numpy": np.__version__}
-        return Probe(available=True, version=version, formats=("onnx",), details=details)
+        return Probe(available=True, version=version, formats=("openvino", "onnx"), details=details)
 
     def load(self, options: LoadOptions) -> None:
         """Compile for the CPU with `options.threads` threads in one stream; a free batch becomes the asked one.
@@ -59,7 +61,7 @@ class OpenVino:
         Raises InferenceError, also where OpenVINO would take another number of threads than was asked.
         """
         if os.path.getsize(options.model) == 0:
-            raise InferenceError("model.empty", "found a file of 0 bytes, expected an ONNX model")
+            raise InferenceError("model.empty", "found a file of 0 bytes, expected a model")
         self._options = options
         compiled = self._compile(options, {})
         taken = int(compiled.get_property("INFERENCE_NUM_THREADS"))
@@ -76,7 +78,7 @@ class OpenVino:
 
         core = openvino.Core()
         try:
-            model = core.read_model(options.model)
+            model = _read(core, options)
             _fix_batch(model, options.batch)
             return core.compile_model(model, "CPU", dict(_settings(options.threads, model), **extra))
         except Exception as error:
@@ -103,24 +105,56 @@ class OpenVino:
 
     def effective_precision(self) -> Tuple[str, str]:
         """Count kernels in a compilation of its own on the bound inputs: counting has a price."""
+        request = self._counting_request()
+        kernels: List[Kernel] = []
+        for _ in range(_PROFILE_RUNS):
+            request.infer(share_outputs=True)
+            kernels += _counters(request)
+        return describe((each.node_type, each.exec_type, each.seconds) for each in kernels)
+
+    def profile(self) -> OperatorProfile:
+        """Read the counters of a compilation of its own on the bound inputs, after one inference to warm up."""
+        request = self._counting_request()
+        request.infer(share_outputs=True)
+        kernels: List[Kernel] = []
+
+        def run() -> None:
+            request.infer(share_outputs=True)
+            kernels.extend(_counters(request))
+
+        count = repeat(run)
+        return OperatorProfile(operators(kernels, count), count, "OpenVINO's performance counters")
+
+    def _counting_request(self) -> Any:
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
         request = self._compile(self._options, {"PERF_COUNT": True}).create_infer_request()
         for index, tensor in enumerate(self._bound):
             request.set_input_tensor(index, tensor)
-        kernels: List[Tuple[str, str, float]] = []
-        for _ in range(_PROFILE_RUNS):
-            request.infer(share_outputs=True)
-            kernels += [
-                (each.node_type, each.exec_type, each.real_time.total_seconds())
-                for each in request.get_profiling_info()
-            ]
-        return describe(kernels)
+        return request
 
     def close(self) -> None:
         """Let the request and the model go."""
         self._request = self._model = None
         self._bound = []
+
+
+def _counters(request: Any) -> List[Kernel]:
+    """Return what each node of the last inference took."""
+    return [
+        Kernel(each.node_name, each.node_type, each.exec_type, each.real_time.total_seconds())
+        for each in request.get_profiling_info()
+    ]
+
+
+def _read(core: Any, options: LoadOptions) -> Any:
+    """Read an ONNX file, or a bundle of an IR's two files."""
+    if not zipfile.is_zipfile(options.model):
+        return core.read_model(options.model)
+    # Mapped into memory, the weights would change under an earlier compilation when they are unpacked again.
+    core.set_property({"ENABLE_MMAP": False})
+    graph, weights = bundle.unpack(options.model, options.scratch, ("model.xml", "model.bin"))
+    return core.read_model(graph, weights)
 
 
 def _settings(threads: int, model: Any) -> Dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 
 from edgedyno.controller.lab.classes import class_names
 from edgedyno.controller.lab.dataset import ResolvedDataset, resolve_dataset
+from edgedyno.controller.lab.prebuilt import resolve_prebuilt
 from edgedyno.controller.lab.profiles import check_has_source, extended, find_profile
 from edgedyno.controller.lab.source import check_source
 from edgedyno.core.document import decode_yaml
@@ -62,6 +63,7 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
     source = model.base / profile.source
     check_source(source, profile)
     names = class_names(profile.classes, base=model.base)
+    prebuilt = resolve_prebuilt(profile, base=model.base, store=store)
     files = ResolvedDataset([], None, [])
     if dataset is not None:
         files = resolve_dataset(dataset.profile, names, base=dataset.base, store=store)
@@ -75,4 +77,5 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
         images=files.images,
         annotations=files.annotations,
         calibration=files.calibration,
+        prebuilt=prebuilt,
     )
