@@ -59,6 +59,13 @@ def run_selftest(found: Found[ModelProfile]) -> SelfTest:
     return tester.judge(profile)
 
 
+def selftest_lines(result: SelfTest) -> list[str]:
+    """Put a self-test into words, a line each."""
+    head = {True: "ok", False: "failed", None: "none"}[result.passed]
+    score = "" if result.score is None else f": known objects are seen with {result.score:.2f} on average"
+    return [f"self-test: {head}{score}", *(f"  {line}" for line in (*result.lines, *result.advice))]
+
+
 class _Tester:
     """A loaded model, asked again and again with different profiles."""
 
