@@ -112,7 +112,10 @@ def read_inputs(path: str) -> List[TensorSpec]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         graphs = list(_messages(data, (0, len(data)), 7))
         constants = {
-            _text(data, name) for graph in graphs for each in _messages(data, graph, 5) for name in _messages(data, each, 8)
+            _text(data, name)
+            for graph in graphs
+            for each in _messages(data, graph, 5)
+            for name in _messages(data, each, 8)
         }
         found = [_input(data, each) for graph in graphs for each in _messages(data, graph, 11)]
     return [spec for spec in found if spec.name not in constants]
