@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgedyno.agent import environments
+from edgedyno.agent import environments, runtime_findings
 from edgedyno.agent.environments import find_plugins, probe_all
 from edgedyno.core.run import Environment
 from tests.agent.measure.requests import install_scripted
@@ -33,6 +33,27 @@ def test_every_runtime_runs_a_real_model_in_its_environment() -> None:
     assert "CPUExecutionProvider" in found["onnxruntime in default"].details["providers"]
 
 
+def site_packages(python: Path) -> Path:
+    return next((python.parent.parent / "lib").glob("python3*/site-packages"))
+
+
+def test_an_environment_that_imports_and_fails_on_its_first_model(tmp_path: Path) -> None:
+    """tflite-runtime 2.14, built for NumPy 1, beside a NumPy 2: all of it installs and imports."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "one"], check=True)
+    python = tmp_path / "one/bin/python"
+    both = [site_packages(foreign.interpreter()), site_packages(foreign.interpreter("tflite"))]
+    (site_packages(python) / "both.pth").write_text("".join(f"{folder}\n" for folder in both))
+    imports = "import numpy, openvino, tflite_runtime.interpreter; assert numpy.__version__ > '2'"
+    subprocess.run([python, "-c", imports], check=True, capture_output=True)
+    found = {info.name: info for info in probe_all([Environment("one", str(python), ["tflite", "openvino"])])}
+    assert found["openvino"].available
+    assert not found["tflite"].available
+    assert (found["tflite"].version, found["tflite"].environment) == ("2.14.0", "one")
+    assert "a tiny model does not run" in (found["tflite"].reason or "")
+    (finding,) = runtime_findings._broken([found["tflite"]])
+    assert finding.remedy == runtime_findings.NUMPY_REMEDY
+
+
 def test_only_what_is_there_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     ask = environments._ask
@@ -48,7 +69,8 @@ def test_only_what_is_there_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_environment_may_say_what_to_look_for() -> None:
     found = probed(Environment("here", sys.executable, ["litert"]))
     assert "onnxruntime in here" not in found
-    assert found["onnxruntime in "].reason == "not installed in here; edgedyno agent runtimes add onnxruntime"
+    expected = "not installed in here; edgedyno agent runtimes add onnxruntime"
+    assert found["onnxruntime in "].reason == expected
 
 
 def test_agent_stays_light() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "edgedyno.runtimes"
 PROBE_SECONDS = 60.0  # TVM and TensorRT take seconds to import on a small board; a hung import never ends
+NAMED_MOST = 3
 _OWN = "edgedyno.agent."
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ def _unavailable(plugin: Plugin, environment: Environment, reason: str) -> Runti
 
 
 def _nowhere(plugin: Plugin, named: Sequence[str], architecture: str) -> RuntimeInfo:
-    reason = f"not installed in {' or '.join(named)}; {how_to_add(plugin.name, architecture)}"
+    where = " or ".join(named) if len(named) <= NAMED_MOST else f"any of {len(named)} environments"
+    reason = f"not installed in {where}; {how_to_add(plugin.name, architecture)}"
     return RuntimeInfo(plugin.name, None, available=False, reason=reason, environment="")
 
 

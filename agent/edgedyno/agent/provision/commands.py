@@ -218,3 +218,20 @@ def _write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (head, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         sys.stdout.write("  ".join([*cells, row[-1]]).rstrip() + "\n")
+
+
+def docs_rows() -> str:
+    """Write the catalogue as the rows of the table in docs/runtimes.md, which a test compares."""
+    rows = []
+    for entry in catalogue.catalogue():
+        tested = ", ".join(f"{one.python} ({one.architecture})" for one in entry.tested)
+        cells = (
+            f"`{entry.id}`",
+            gives(entry),
+            ", ".join(pythons(entry.pins)),
+            architectures(entry),
+            f"{entry.installed / 1e6:.0f} MB",
+            tested or "nothing yet",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
