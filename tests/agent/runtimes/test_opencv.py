@@ -56,15 +56,34 @@ def test_threads_are_taken_keep_to_their_cores_and_sleep(threads: int, tmp_path:
     assert foreign.keeps_to_its_cores("opencv", FASTESTDET, tensor, threads, tmp_path)
 
 
-@pytest.mark.parametrize(("quantized", "word"), [(False, "fp32"), (True, "int8")])
+def without_relu(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the same with each ReLU left out, as quantizers write it: the range of the result implies it."""
+    sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Relu"}
+    kept = [node for node in model.graph.node if node.op_type != "Relu"]
+    for node in kept:
+        node.input[:] = [sources.get(name, name) for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "word", "least_db"),
+    [
+        (convolutions(), "fp32", 80),
+        (without_relu(convolutions(quantized=True)), "int8", 25),
+        # OpenCV takes a convolution as integers only where it is quantized at once.
+        (convolutions(quantized=True), "fp32", 25),
+    ],
+)
 def test_effective_precision_is_what_ran(
-    worker: WorkerProcess, tmp_path: Path, quantized: bool, word: str
+    worker: WorkerProcess, tmp_path: Path, model: onnx.ModelProto, word: str, least_db: float
 ) -> None:
-    model = saved(convolutions(quantized=quantized), tmp_path)
+    path = saved(model, tmp_path)
     tensor = foreign.noise(1, 3, 64, 64)
-    foreign.load(worker, model, tmp_path)
+    foreign.load(worker, path, tmp_path)
     (found,) = foreign.outputs(worker, tensor, tmp_path)
-    assert foreign.signal_to_noise_db(found, foreign.expected(model, tensor)) > (25 if quantized else 80)
+    assert foreign.signal_to_noise_db(found, foreign.expected(path, tensor)) > least_db
     answer = worker.ask("precision", foreign.SECONDS)
     assert answer["effective_precision"] == word
     assert "of the layers' time" in answer["detail"]
