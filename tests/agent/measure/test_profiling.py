@@ -84,11 +84,13 @@ def test_simulated_trial_has_accuracy_and_no_latency(bench: Bench) -> None:
     assert one.throughput_per_second is None
     assert (one.latency_seconds_reason or "").startswith("simulated")
     assert (one.profile_reason or "").startswith("simulated")
-    assert (other.status, other.failure and other.failure.code) == ("skipped", "timing.simulated")
+    assert (other.status, other.failure and other.failure.code) == ("skipped", "threads.ignored")
 
 
 def test_simulated_trial_beside_a_timed_one(bench: Bench) -> None:
-    simulator = msgspec.structs.replace(SCRIPTED, name="scripted", version="sim", details={"timing": "simulated"})
+    simulator = msgspec.structs.replace(
+        SCRIPTED, name="scripted", version="sim", details={"timing": "simulated"}
+    )
     script = Variant("fp32", "script", bench.script("good", seconds=0.001))
     by_version = {
         result.runtime_version: result

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgedyno.core.run import RunRequest
 
 # What a user asked for and this variant or board cannot do is skipped; everything else is a failure.
-SKIPPING_CODES = frozenset(["batch.fixed"])
+SKIPPING_CODES = frozenset(["batch.fixed", "threads.beyond"])
 
 
 def skipped_result(cell: Cell, request: RunRequest) -> Result:
@@ -90,7 +90,7 @@ def trial_result(
 
 def _profile(
     request: RunRequest, log: TrialLog, failure: Failure | None, *, simulated: bool
-) -> dict[str, str | None]:
+) -> dict[str, Any]:
     """Return the profile that was asked for, or why there is none."""
     if not request.manifest.measure.profile:
         return {}

@@ -22,8 +22,8 @@ from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.placement import move_runner, read_placement, restored_affinity
 from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
-from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.profiling import run_profiles
+from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
 from edgedyno.agent.measure.simulated import is_simulated, without_repetitions
 from edgedyno.agent.measure.supervisor import Deadlines, Launch
@@ -307,7 +307,11 @@ class _Execution:
             self._progress("accuracy", eta_seconds=gone / done * (total - done))
 
         run_profiles(
-            [cell for cell in todo if cell.trial in timed and self._journal.trial(cell.trial).failure is None],
+            [
+                cell
+                for cell in todo
+                if cell.trial in timed and self._journal.trial(cell.trial).failure is None
+            ],
             launch=self._launch,
             journal=self._journal,
             tensor=self._input,

@@ -11,7 +11,7 @@ from edgedyno.agent.runtimes import tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe
 from edgedyno.agent.runtimes.onnx_file import read_numbers
 from edgedyno.agent.runtimes.onnxruntime import OnnxRuntime
-from edgedyno.agent.runtimes.onnxruntime_profile import provider_shares
+from edgedyno.agent.runtimes.onnxruntime_profile import describe, provider_shares
 
 _CPU = "CPUExecutionProvider"
 _CUDA_CAN_DO_WITHOUT_TF32 = (1, 18)
@@ -65,7 +65,10 @@ class OnnxRuntimeProvider(OnnxRuntime):
             self._numbers = read_numbers(model)
         session = super().make_session(model, options, profile_prefix)
         if self.provider not in session.get_providers():
-            text = "%s did not start; ONNX Runtime took %s" % (self.provider, ", ".join(session.get_providers()))
+            text = "%s did not start; ONNX Runtime took %s" % (
+                self.provider,
+                ", ".join(session.get_providers()),
+            )
             raise InferenceError("provider.refused", text)
         return session
 
@@ -122,16 +125,16 @@ class OnnxRuntimeProvider(OnnxRuntime):
         if _short(self.provider) not in shares:
             raise _unused(self.provider, None)
         clock = "time of starting kernels" if self.hides_time else "kernel time"
-        where = ", ".join("%.0f %% of %s on %s" % (share * 100, clock, name) for name, share in shares.items())
+        where = ", ".join(
+            "%.0f %% of %s on %s" % (share * 100, clock, name) for name, share in shares.items()
+        )
         if word == "unknown":
             text = "%s compiles its part of the graph and does not tell what it computes with; %s"
             raise InferenceError("precision.hidden", text % (_short(self.provider), where))
         return word, "%s; %s" % (where, detail)
 
     def _account(self) -> Tuple[str, str, Dict[str, float]]:
-        from edgedyno.agent.runtimes.onnxruntime_profile import describe
-
-        events, _ = self._profiled(lambda run: [run() for _ in range(5)])
+        events = self.short_profile()
         return (*describe(events), provider_shares(events))
 
 
@@ -144,6 +147,7 @@ class Cuda(OnnxRuntimeProvider):
 
     def provider_options(self, options: LoadOptions) -> Dict[str, str]:
         """Take the first GPU, and FP32 as FP32: TF32, its default, rounds the operands to 10 bits."""
+        del options
         import onnxruntime
 
         version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])

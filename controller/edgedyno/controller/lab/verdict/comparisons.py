@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import (
     describe_setting,
-    precision_name,
     runtime_name,
     varying_settings,
 )
@@ -21,6 +20,7 @@ from edgedyno.controller.lab.verdict.ratios import (
     measure_ratio,
     seconds_to_settle,
 )
+from edgedyno.core.precision import name_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +105,7 @@ def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying
         other_setting=describe_setting(pair.other, varying=varying),
         ratio=ratio,
         conclusion=conclude(ratio, margin),
-        text=compare_in_words(precision_name(pair.trial), precision_name(pair.other), ratio, margin),
+        text=compare_in_words(name_precision(pair.trial), name_precision(pair.other), ratio, margin),
         more_seconds=seconds_to_settle(ratio, margin),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgedyno.core.precision import name_precision
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -39,11 +41,6 @@ def runtime_name(result: Result) -> str:
     return f"{result.runtime} {result.runtime_version}" if result.runtime_version else result.runtime
 
 
-def precision_name(result: Result) -> str:
-    """Write the precision, with the variant's name where it has one."""
-    return f"{result.precision.upper()} {result.variant}".rstrip()
-
-
 def _varies(trials: list[Result], name: str) -> bool:
     """Tell whether a part is worth naming; version and format vary only within one runtime."""
     if name in {"runtime_version", "format"}:
@@ -63,7 +60,7 @@ def _cores(result: Result) -> str:
 
 
 _PARTS: dict[str, Callable[[Result], str]] = {
-    "precision": precision_name,
+    "precision": name_precision,
     "runtime": lambda result: result.runtime,
     "runtime_version": lambda result: result.runtime_version or "no version",
     "format": lambda result: result.format,
