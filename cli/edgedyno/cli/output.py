@@ -122,15 +122,23 @@ def note(result: Result) -> str:
     return "not settled in the time given" if result.settled is False else ""
 
 
+def _runtime(result: Result, others: Iterable[Result]) -> str:
+    """Write the runtime, with its version where there are several of it."""
+    versions = {other.runtime_version for other in others if other.runtime == result.runtime}
+    several = len(versions) > 1 and result.runtime_version
+    return f"{result.runtime} {result.runtime_version}" if several else result.runtime
+
+
 def print_results(results: list[Result], *, title: str = "") -> None:
     """Print results as a table, without the columns that say the same or nothing in every row.
 
     What a search left out is told in one line beneath.
     """
     left_out = [one.failure.text for one in results if one.failure and one.failure.code == NOT_TRIED]
-    rows = [
-        result_row(result) for result in results if not (result.failure and result.failure.code == NOT_TRIED)
-    ]
+    tried = [result for result in results if not (result.failure and result.failure.code == NOT_TRIED)]
+    rows = [result_row(result) for result in tried]
+    for row, result in zip(rows, tried, strict=True):
+        row[RESULT_COLUMNS.index("runtime")] = _runtime(result, tried)
     names = list(RESULT_COLUMNS)
     dull = {
         index

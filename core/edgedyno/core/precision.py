@@ -15,7 +15,7 @@ def ran_otherwise(result: Result) -> str | None:
 
 
 def name_precision(result: Result) -> str:
-    """Write the precision in capitals, with what ran instead: `FP16 (ran FP32)`."""
+    """Write the precision in capitals with the variant's name, and what ran instead: `FP16 (ran FP32)`."""
     ran = ran_otherwise(result)
-    asked = result.precision.upper()
+    asked = f"{result.precision.upper()} {result.variant}".rstrip()
     return asked if ran is None else f"{asked} (ran {ran if ran == 'mixed' else ran.upper()})"

@@ -334,5 +334,6 @@ class Predictions(Struct, frozen=True):
     variant_sha256: Sha256
     runtime: str
     preparation_sha256: Sha256
-    """Fingerprint of the prepared inputs: equal for all variants of a model, or the comparison is void."""
+    """Fingerprint of the images as the model's profile prepares them: equal for all variants, or the comparison
+    is void."""
     images: list[ImagePrediction]

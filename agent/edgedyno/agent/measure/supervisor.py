@@ -6,6 +6,7 @@ The only place where measuring talks to a worker. It blocks on the pipe while th
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,6 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.result import OperatorProfile, OperatorTime
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from edgedyno.agent.measure.planner import Cell
@@ -137,7 +137,7 @@ class Worker:
         try:
             process = WorkerProcess(python, self._log)
         except WorkerError as error:
-            raise TrialError(Failure(error.code, str(error))) from error
+            raise TrialError(_not_started(self.cell, python, error)) from error
         self._process = process
         answer = self._ask(
             "start",
@@ -306,6 +306,14 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _not_started(cell: Cell, python: str, error: WorkerError) -> Failure:
+    """Say that the environment has gone since it was probed, where that is why its interpreter does not start."""
+    if Path(python).exists():
+        return Failure(error.code, str(error))
+    text = f"the environment {cell.environment!r} is gone: found no {python}, which had {cell.runtime} before"
+    return Failure("runtime.gone", text)
 
 
 def _seconds(nanoseconds: list[int]) -> list[float]:

@@ -6,7 +6,9 @@ attribute.t 5, tensor.data_type 2.
 """
 
 import mmap
-from typing import Iterator, NamedTuple, Tuple, Union
+from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+
+from edgedyno.agent.runtimes.base import TensorSpec
 
 _VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
 _HALF = 10  # TensorProto.FLOAT16
@@ -87,3 +89,57 @@ def _varint(data: mmap.mmap, place: int) -> Tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
             return value, place
         shift += 7
+
+
+_DTYPES = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+}
+
+
+def read_inputs(path: str) -> List[TensorSpec]:
+    """Read the graph's inputs, constants among them left out; a dimension with a name or without size is free.
+
+    Field numbers: graph.input 11, initializer.name 8, value_info name 1 and type 2, type.tensor_type 1,
+    tensor_type.elem_type 1 and shape 2, shape.dim 1, dim.dim_value 1.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        graphs = list(_messages(data, (0, len(data)), 7))
+        constants = {
+            _text(data, name)
+            for graph in graphs
+            for each in _messages(data, graph, 5)
+            for name in _messages(data, each, 8)
+        }
+        found = [_input(data, each) for graph in graphs for each in _messages(data, graph, 11)]
+    return [spec for spec in found if spec.name not in constants]
+
+
+def _input(data: mmap.mmap, span: Tuple[int, int]) -> TensorSpec:
+    name = "".join(_text(data, each) for each in _messages(data, span, 1))
+    dtype, sizes = "unknown", []
+    for kind in _messages(data, span, 2):
+        for tensor in _messages(data, kind, 1):
+            codes = [value for number, value in _fields(data, tensor) if number == 1 and isinstance(value, int)]
+            dtype = _DTYPES.get(codes[-1], "unknown") if codes else dtype
+            for shape in _messages(data, tensor, 2):
+                sizes = [_size(data, each) for each in _messages(data, shape, 1)]
+    return TensorSpec(name, dtype, tuple(sizes))
+
+
+def _size(data: mmap.mmap, span: Tuple[int, int]) -> Optional[int]:
+    told = [value for number, value in _fields(data, span) if number == 1 and isinstance(value, int)]
+    return told[0] if told and 0 < told[0] < _LARGEST else None
+
+
+_LARGEST = 1 << 40  # negative sizes, which some exporters write for free ones, come as huge varints
+
+
+def _text(data: mmap.mmap, span: Tuple[int, int]) -> str:
+    return data[span[0] : span[1]].decode("utf-8", "replace")

@@ -1,9 +1,10 @@
 """OpenVINO on the CPU."""
 
 import os
+import zipfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from edgedyno.agent.runtimes import tiny
+from edgedyno.agent.runtimes import bundle, tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
 from edgedyno.agent.runtimes.openvino_profile import Kernel, describe, operators
 from edgedyno.agent.runtimes.operators import repeat
@@ -52,7 +53,7 @@ class OpenVino:
         if wrong is not None:
             return Probe(available=False, version=version, reason=wrong)
         details = {"capabilities": ",".join(capabilities), "numpy": np.__version__}
-        return Probe(available=True, version=version, formats=("onnx",), details=details)
+        return Probe(available=True, version=version, formats=("openvino", "onnx"), details=details)
 
     def load(self, options: LoadOptions) -> None:
         """Compile for the CPU with `options.threads` threads in one stream; a free batch becomes the asked one.
@@ -60,7 +61,7 @@ class OpenVino:
         Raises InferenceError, also where OpenVINO would take another number of threads than was asked.
         """
         if os.path.getsize(options.model) == 0:
-            raise InferenceError("model.empty", "found a file of 0 bytes, expected an ONNX model")
+            raise InferenceError("model.empty", "found a file of 0 bytes, expected a model")
         self._options = options
         compiled = self._compile(options, {})
         taken = int(compiled.get_property("INFERENCE_NUM_THREADS"))
@@ -77,7 +78,7 @@ class OpenVino:
 
         core = openvino.Core()
         try:
-            model = core.read_model(options.model)
+            model = _read(core, options)
             _fix_batch(model, options.batch)
             return core.compile_model(model, "CPU", dict(_settings(options.threads, model), **extra))
         except Exception as error:
@@ -144,6 +145,16 @@ def _counters(request: Any) -> List[Kernel]:
         Kernel(each.node_name, each.node_type, each.exec_type, each.real_time.total_seconds())
         for each in request.get_profiling_info()
     ]
+
+
+def _read(core: Any, options: LoadOptions) -> Any:
+    """Read an ONNX file, or a bundle of an IR's two files."""
+    if not zipfile.is_zipfile(options.model):
+        return core.read_model(options.model)
+    # Mapped into memory, the weights would change under an earlier compilation when they are unpacked again.
+    core.set_property({"ENABLE_MMAP": False})
+    graph, weights = bundle.unpack(options.model, options.scratch, ("model.xml", "model.bin"))
+    return core.read_model(graph, weights)
 
 
 def _settings(threads: int, model: Any) -> Dict[str, Any]:

@@ -61,7 +61,6 @@ def _cores(result: Result) -> str:
 
 _PARTS: dict[str, Callable[[Result], str]] = {
     "precision": name_precision,
-    "variant": lambda result: result.variant or "as built",
     "runtime": lambda result: result.runtime,
     "runtime_version": lambda result: result.runtime_version or "no version",
     "format": lambda result: result.format,
