@@ -126,7 +126,9 @@ def _input(data: mmap.mmap, span: Tuple[int, int]) -> TensorSpec:
     dtype, sizes = "unknown", []
     for kind in _messages(data, span, 2):
         for tensor in _messages(data, kind, 1):
-            codes = [value for number, value in _fields(data, tensor) if number == 1 and isinstance(value, int)]
+            codes = [
+                value for number, value in _fields(data, tensor) if number == 1 and isinstance(value, int)
+            ]
             dtype = _DTYPES.get(codes[-1], "unknown") if codes else dtype
             for shape in _messages(data, tensor, 2):
                 sizes = [_size(data, each) for each in _messages(data, shape, 1)]
