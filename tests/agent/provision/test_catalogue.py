@@ -64,11 +64,15 @@ def test_an_unknown_entry_names_the_nearest() -> None:
 
 def test_how_to_have_a_runtime(tmp_path: Path) -> None:
     assert catalogue.how_to_add("ncnn", "x86_64") == "edgedyno agent runtimes add ncnn"
-    assert catalogue.how_to_add("tensorrt", "x86_64", tmp_path) == ("it needs an NVIDIA GPU, and found none")
+    assert catalogue.how_to_add("tensorrt", "x86_64", tmp_path) == (
+        "it needs an NVIDIA GPU, and found none"
+    )
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     assert catalogue.how_to_add("tensorrt", "x86_64", tmp_path) == "edgedyno agent runtimes add tensorrt"
     assert catalogue.how_to_add("tensorrt", "aarch64", tmp_path) == "there is no package for aarch64"
     assert catalogue.how_to_add("rknn-simulator", "x86_64", tmp_path) == "edgedyno agent runtimes add rknn"
-    assert catalogue.how_to_add("rknn", "aarch64", tmp_path) == ("it needs a Rockchip NPU, and found none")
+    assert catalogue.how_to_add("rknn", "aarch64", tmp_path) == (
+        "it needs a Rockchip NPU, and found none"
+    )
     assert catalogue.how_to_add("scripted", "x86_64") == "docs/runtimes.md says how to add it"

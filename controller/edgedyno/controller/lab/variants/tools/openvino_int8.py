@@ -58,9 +58,7 @@ def _search(
 
     judge = _Judge(openvino.compile_model(model, "CPU"), dataset)
     with tempfile.TemporaryDirectory() as folder:
-        restoring = nncf.AdvancedAccuracyRestorerParameters(
-            num_ranking_workers=1, intermediate_model_dir=folder
-        )
+        restoring = nncf.AdvancedAccuracyRestorerParameters(num_ranking_workers=1, intermediate_model_dir=folder)
         quantized = nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=dataset,

@@ -14,10 +14,7 @@ def names_between(model: Any, outputs: Sequence[str]) -> List[str]:
     Raises BuildError (variant.exclude) for an output that the graph does not have.
     """
     owners = {
-        name: port.get_node()
-        for node in model.get_ops()
-        for port in node.outputs()
-        for name in port.get_names()
+        name: port.get_node() for node in model.get_ops() for port in node.outputs() for name in port.get_names()
     }
     found = {}
     for output in outputs:

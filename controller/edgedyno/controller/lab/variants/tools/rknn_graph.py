@@ -38,11 +38,7 @@ def _constants(model: Any) -> dict[str, Any]:
     for node in model.graph.node:
         if node.op_type == "Constant":
             found.update(
-                {
-                    node.output[0]: numpy_helper.to_array(each.t)
-                    for each in node.attribute
-                    if each.name == "value"
-                }
+                {node.output[0]: numpy_helper.to_array(each.t) for each in node.attribute if each.name == "value"}
             )
     return found
 
