@@ -90,8 +90,10 @@ class RKNN:
     def config(self, **arguments: Any) -> int:
         return self._call("config", **arguments)
 
-    def load_onnx(self, model: str) -> int:
-        return self._call("load_onnx", model=model)
+    def load_onnx(
+        self, model: str, inputs: list[str] | None = None, input_size_list: list[list[int]] | None = None
+    ) -> int:
+        return self._call("load_onnx", model=model, inputs=inputs, sizes=input_size_list)
 
     def build(self, *, do_quantization: bool) -> int:
         return self._call("build", do_quantization=do_quantization)

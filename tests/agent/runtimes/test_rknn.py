@@ -33,7 +33,7 @@ quantize_parameters:
 """
 SIMULATION = {
     MODEL: scripted_rknn.file_bytes(),
-    BUILD: json.dumps({"target": "rk3588", "optimization_level": 2}).encode(),
+    BUILD: json.dumps({"target_platform": "rk3588", "precision": "int8"}).encode(),
     **dict(zip(QUANTIZED, (b"graph", b"weights", TABLE), strict=True)),
 }
 
@@ -154,7 +154,7 @@ def test_scripted_simulator_builds_from_the_quantization_that_was_found(
     assert Path.cwd() == before
     calls = scripted_rknn.RKNN.calls
     assert [name for name, _ in calls] == ["config", "hybrid_quantization_step2", "init_runtime"]
-    assert calls[0][1] == {"target_platform": "rk3588", "optimization_level": 2}
+    assert calls[0][1] == {"target_platform": "rk3588"}
     assert Path(calls[1][1]["data"]).read_bytes() == b"weights"
     read = runtime.bind([np.ones((1, 3, 8, 8), np.float32)])
     runtime.invoke()
@@ -167,12 +167,14 @@ def test_scripted_simulator_builds_from_the_quantization_that_was_found(
 def test_scripted_simulator_builds_fp16_from_onnx(scripted: Path, tmp_path: Path) -> None:
     members = {
         MODEL: scripted_rknn.file_bytes(kind=""),
-        BUILD: b'{"target": "rk3588"}',
+        BUILD: b'{"target_platform": "rk3588"}',
         FLOAT: b"graph",
     }
     runtime = RknnSimulator()
     runtime.load(options(scripted_rknn.bundle(tmp_path / "model", members)))
     assert [name for name, _ in scripted_rknn.RKNN.calls] == ["config", "load_onnx", "build", "init_runtime"]
+    loaded = scripted_rknn.RKNN.calls[1][1]
+    assert (loaded["inputs"], loaded["sizes"]) == (["images"], [[1, 3, 8, 8]])
     assert runtime.effective_precision()[0] == "fp16"
 
 
@@ -204,7 +206,7 @@ def test_real_simulator_runs_a_real_model(tmp_path: Path) -> None:
     members = {
         # The simulator takes from this file only what the inputs are.
         MODEL: scripted_rknn.file_bytes(kind="").replace(b"[1, 3, 8, 8]", b"[1, 3, 416, 416]"),
-        BUILD: b'{"target": "rk3588"}',
+        BUILD: b'{"target_platform": "rk3588"}',
         FLOAT: source.read_bytes(),
     }
     plugin = next(each for each in find_plugins() if each.name == "rknn-simulator")

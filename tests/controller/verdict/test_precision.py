@@ -66,8 +66,8 @@ def test_precision_that_is_not_known_is_not_called_another() -> None:
 def test_variants_of_one_precision_are_told_apart_by_name() -> None:
     mine = replace(SWEEP[1], more={"variant": "mine", "recipe": "mine"})
     assert set(statuses(verdict_of(SWEEP[1], mine))) == {
-        "FP32 · as built · 2 threads",
-        "FP32 · mine · 2 threads",
+        "FP32 · 2 threads",
+        "FP32 mine · 2 threads",
     }
 
 
