@@ -26,7 +26,11 @@ def stored_weights(data: bytes) -> Dict[str, str]:
         if main is None or kind is None or data[kind] != _CONVOLUTION:
             continue
         stored = _follow(data, _field(data, main, _CONVOLUTION_STORED))
-        word = "fp32" if stored is None else _STORED.get(_integer(data, _field(data, stored, _STORED_KIND)), "fp32")
+        word = (
+            "fp32"
+            if stored is None
+            else _STORED.get(_integer(data, _field(data, stored, _STORED_KIND)), "fp32")
+        )
         if _field(data, main, _CONVOLUTION_INTEGER) is not None:
             word = INTEGER
         found[_text(data, _field(data, operator, _OPERATOR_NAME))] = word

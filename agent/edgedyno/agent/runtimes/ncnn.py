@@ -56,7 +56,9 @@ class Ncnn:
     def load(self, options: LoadOptions) -> None:
         """Load the bundle for `options.threads` threads; FP16 is asked for where the weights are stored so."""
         if os.path.getsize(options.model) == 0:
-            raise InferenceError("model.empty", "found a file of 0 bytes, expected a bundle of %s and %s" % _MEMBERS)
+            raise InferenceError(
+                "model.empty", "found a file of 0 bytes, expected a bundle of %s and %s" % _MEMBERS
+            )
         if options.batch != 1:
             raise InferenceError(
                 "batch.fixed", "found batch %d, expected 1: ncnn takes one at a time" % options.batch
@@ -76,7 +78,7 @@ class Ncnn:
         with open(weights, "rb") as file:
             self._half_weights, _ = ncnn_param.count_tags(file.read())
         net = ncnn.Net()
-        _set(net.opt, threads, self._half_weights > 0)
+        _set(net.opt, threads, half=self._half_weights > 0)
         with overheard() as said:
             failed = net.load_param(param) or net.load_model(weights)
         if failed:
@@ -115,7 +117,7 @@ class Ncnn:
             raise InferenceError("runtime.order", "found no bound input, expected load and bind before this")
         arithmetic = self._arithmetic()
         precisions = [
-            ncnn_profile.layer_precision(layer, bool(loaded.support_fp16_storage), arithmetic)
+            ncnn_profile.layer_precision(layer, arithmetic, supports_half=bool(loaded.support_fp16_storage))
             for layer, loaded in zip(self._layers, self._net.layers())
         ]
         seconds = ncnn_profile.time_layers(self._net, dict(self._mats), self._layers, _PROFILE_RUNS)
@@ -144,7 +146,7 @@ def _import() -> Any:
     return ncnn
 
 
-def _set(option: Any, threads: int, half: bool) -> None:
+def _set(option: Any, threads: int, *, half: bool) -> None:
     """Set what ncnn would choose by itself: it takes FP16 wherever it can, whatever the file says.
 
     Its own choice of cores (set_cpu_powersave) is left alone: the worker is confined already.

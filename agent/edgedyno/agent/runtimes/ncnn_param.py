@@ -4,7 +4,7 @@ Sources: the file format as ncnn's wiki describes it (param-and-model-file-struc
 itself goes on after some errors in a .param and crashes later, so the text is read before it is given to ncnn.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError
 
@@ -65,7 +65,8 @@ def parse(data: bytes) -> List[Layer]:
         raise InferenceError("model.invalid", "found no count of layers in the param's second line") from None
     if not layers or count != len(layers):
         raise InferenceError(
-            "model.invalid", "found %d layers in the param, expected %d by its second line" % (len(layers), count)
+            "model.invalid",
+            "found %d layers in the param, expected %d by its second line" % (len(layers), count),
         )
     _check_blobs(layers)
     return layers
@@ -80,13 +81,15 @@ def _layer(number: int, words: List[str]) -> Layer:
         blobs, bottoms, tops = [], 0, -1
         params = {}
     if min(bottoms, tops) < 0 or len(blobs) != bottoms + tops:
-        raise InferenceError("model.invalid", "found no layer in line %d of the param: %s" % (number, words[:6]))
+        raise InferenceError(
+            "model.invalid", "found no layer in line %d of the param: %s" % (number, words[:6])
+        )
     return Layer(words[0], words[1], tuple(blobs[:bottoms]), tuple(blobs[bottoms:]), params)
 
 
 def _check_blobs(layers: Sequence[Layer]) -> None:
     """Refuse a blob that is read before any layer makes it: ncnn would read memory that is not its own."""
-    made = set()
+    made: Set[str] = set()
     for layer in layers:
         for blob in layer.bottoms:
             if blob not in made:
@@ -100,7 +103,7 @@ def _check_blobs(layers: Sequence[Layer]) -> None:
 def inputs(layers: Sequence[Layer]) -> List[Tuple[str, Tuple[Optional[int], ...]]]:
     """Return the name and shape of each input, the batch of one in front; sizes that are not told are None."""
     return [
-        (top, (1,) + _shape(layer.params)) for layer in layers if layer.type == "Input" for top in layer.tops
+        (top, (1, *_shape(layer.params))) for layer in layers if layer.type == "Input" for top in layer.tops
     ]
 
 

@@ -30,7 +30,7 @@ def half_possible(ncnn: Any) -> bool:
     return any(bool(getattr(ncnn, name)()) for name in names if hasattr(ncnn, name))
 
 
-def layer_precision(layer: Layer, supports_half: bool, arithmetic: Arithmetic) -> str:
+def layer_precision(layer: Layer, arithmetic: Arithmetic, *, supports_half: bool) -> str:
     """Name a layer's arithmetic as ncnn chooses it in create_pipeline; `supports_half` is the layer's own flag."""
     if layer.type in _CONVERSIONS:
         return "converting"
@@ -83,5 +83,7 @@ def describe(profile: OperatorProfile, arithmetic: Arithmetic, half_weights: int
     word, detail = summarise(amounts, "the layers' time")
     parts = [detail]
     if half_weights and not arithmetic.half_possible:
-        parts.append("%d weights stored as fp16 and widened: ncnn finds no fp16 arithmetic here" % half_weights)
+        parts.append(
+            "%d weights stored as fp16 and widened: ncnn finds no fp16 arithmetic here" % half_weights
+        )
     return word, "; ".join(parts)

@@ -49,7 +49,7 @@ class OpenCv:
         wrong = tiny.complain(found)
         if wrong is not None:
             return Probe(available=False, version=version, reason=wrong)
-        details = {"parallel": str(cv2.currentParallelFramework()), "numpy": np.__version__}
+        details = {"parallel": _parallel(cv2.getBuildInformation()), "numpy": np.__version__}
         return Probe(available=True, version=version, formats=("onnx",), details=details)
 
     def load(self, options: LoadOptions) -> None:
@@ -92,7 +92,7 @@ class OpenCv:
         """Weigh each layer's kind of arithmetic by its time."""
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
-        return opencv_profile.describe(self.profile(), read_numbers(self._options.model).half)
+        return opencv_profile.describe(self.profile(), half=read_numbers(self._options.model).half)
 
     def profile(self) -> OperatorProfile:
         """Time each layer in a network of its own, on what is bound."""
@@ -111,13 +111,18 @@ class OpenCv:
             net.forward(self._names)
             ticks.append(net.getPerfProfile()[1].ravel())
 
-        runs = repeat(run)
+        repeat(run)
         half = read_numbers(self._options.model).half
-        return opencv_profile.operators(net, ticks, cv2.getTickFrequency(), half, runs)
+        return opencv_profile.operators(net, ticks, cv2.getTickFrequency(), half=half)
 
     def close(self) -> None:
         """Let the network go."""
         self._net, self._arrays, self._outputs = None, [], ()
+
+
+def _parallel(build: str) -> str:
+    lines = [line.split(":", 1)[1].strip() for line in build.splitlines() if "Parallel framework:" in line]
+    return lines[0] if lines else "unknown"
 
 
 def _read(model: str) -> Any:

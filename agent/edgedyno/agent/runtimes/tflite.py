@@ -19,6 +19,11 @@ class TfLite(LiteRt):
 
         return tflite_runtime, Interpreter
 
+    def effective_precision(self) -> Tuple[str, str]:
+        """Read the interpreter's own graph; 2.14 leaves whole integer graphs to its own kernels."""
+        word, detail = super().effective_precision()
+        return word, detail.replace("LiteRT's own", "TensorFlow Lite's own")
+
     def _operators(self) -> List[Dict[str, Any]]:
         """Add the types of operands, which this interpreter tells with its tensors only."""
         types = {int(each["index"]): each["dtype"] for each in self._interpreter.get_tensor_details()}
