@@ -34,6 +34,11 @@ IR = """<?xml version="1.0"?>
 <layer id="3" name="out" type="Result" version="opset1"><input><port id="0" precision="FP32"><dim>1</dim></port>
 </input></layer></layers></net>
 """
+# As MNN 3.6.1's converter writes it: a flatbuffer without an identifier.
+MNN_HEAD = bytes.fromhex(
+    "20000000 1c002400 08000000 0c001000 14000500 06001800 1c000000 00002000"
+    "1c000000 00000300 e0700f00 c8700f00 ec260000 d8260000 38000000 00000000"
+)
 
 
 def _codes(found: Inspection) -> set[str]:
@@ -210,6 +215,7 @@ def test_bundles_are_read_as_their_pairs(tmp_path: Path, members: tuple[str, str
         ("m.rknn", b"RKNN\x00\x00\x00\x00", "rknn"),
         ("m.engine", b"ftrt\x00\x00\x00\x00", "tensorrt"),
         ("m.pt", b"\x80\x02}q\x00.", "pytorch"),
+        ("m.mnn", MNN_HEAD, "mnn"),
         ("m.h5", b"\x89HDF\r\n\x1a\n", "keras"),
         ("m.param.bin", (7767517).to_bytes(4, "little"), "ncnn-binary"),
         ("m.onnx", b"version https://git-lfs.github.com/spec/v1\n", "lfs"),
@@ -223,8 +229,14 @@ def test_formats_are_told_by_content(tmp_path: Path, name: str, content: bytes, 
     assert identify(path).format == kind
     found = inspect_file(path)
     assert found.format == kind
-    if kind != "rknn":
+    if kind not in ("rknn", "mnn"):
         assert "model.format" in _codes(found)
+
+
+def test_weights_alone_are_told_where_their_graph_is(tmp_path: Path) -> None:
+    _write(tmp_path / "m.param", NCNN)
+    (trip,) = inspect_file(_write(tmp_path / "m.bin", bytes(64))).trips
+    assert "m.param" in trip.text
 
 
 def test_a_name_that_lies_trips(tmp_path: Path) -> None:

@@ -241,6 +241,7 @@ def test_blocks_are_bounded_keep_the_order_and_leave_out_what_is_excluded(
 
 @pytest.mark.zoo
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(("labelled", "limit"), [(True, 0.01), (False, 0.03)])
 def test_the_search_finds_a_recipe_for_yolox_as_good_as_the_one_made_by_hand(
     zoo: Path,
