@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.core.profile import InputSpec, OutputSpec
 from edgedyno.core.result import ImagePrediction
 from edgedyno.core.vision import decode, prepare
-from edgedyno.core.vision.geometry import Geometry
+
+if TYPE_CHECKING:
+    from edgedyno.core.vision.geometry import Geometry
 
 WORKER = Path(__file__).with_name("ncnn_int8_worker.py")
 PLAIN = {"equalize": False, "correct_bias": False}

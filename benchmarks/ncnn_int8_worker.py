@@ -9,6 +9,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,12 +44,12 @@ def main() -> None:
         network = Files(scratch / name).write(made)
         found = [network.run(np.load(path)) for path in request["images"]]
         save(found, scratch / f"{name}.npz")
-        decibels = float(np.mean([signal_to_noise(*pair) for pair in zip(expected, found)]))
+        decibels = float(np.mean([signal_to_noise(*pair) for pair in zip(expected, found, strict=True)]))
         size = (scratch / f"{name}.bin").stat().st_size
         print(json.dumps({"name": name, "bytes": size, "decibels": decibels, **details}), flush=True)
 
 
-def save(outputs: list[list[np.ndarray]], path: Path) -> None:
+def save(outputs: list[list[np.ndarray[Any, Any]]], path: Path) -> None:
     """Write the outputs of each image."""
     np.savez(path, *[np.stack([image[index] for image in outputs]) for index in range(len(outputs[0]))])
 

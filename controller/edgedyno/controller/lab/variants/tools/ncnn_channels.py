@@ -66,17 +66,19 @@ class Channels:
 
     def _walk(self, index: int, layer: Layer) -> None:
         inputs = [self._blobs[blob] for blob in layer.bottoms]
-        step = _STEPS.get(layer.type)
-        outputs = step(layer, inputs) if step and all(each is not None for each in inputs) else None
+        known = [each for each in inputs if each is not None]
+        outputs = None
         if layer.type in {"Convolution", "ConvolutionDepthWise"}:
             outputs = [self._convolution(index, layer, inputs[0])]
-        elif layer.type == "BinaryOp":
-            outputs = self._sum(layer, inputs)
+        elif len(known) == len(inputs) and layer.type == "BinaryOp":
+            outputs = self._sum(layer, known)
+        elif len(known) == len(inputs) and layer.type in _STEPS:
+            outputs = _STEPS[layer.type](layer, known)
         if outputs is None:
-            for each in inputs:
+            for each in known:
                 self._pin(each)
-            outputs = [None] * len(layer.tops)
-        self._blobs.update(zip(layer.tops, outputs))
+        for place, blob in enumerate(layer.tops):
+            self._blobs[blob] = None if outputs is None else outputs[place]
 
     def _convolution(self, index: int, layer: Layer, read: Ids | None) -> Ids:
         dense = layer.type == "Convolution"
@@ -93,15 +95,14 @@ class Channels:
             self._pin(written)
         return written
 
-    def _sum(self, layer: Layer, inputs: list[Ids | None]) -> list[Ids | None] | None:
+    def _sum(self, layer: Layer, inputs: list[Ids]) -> list[Ids] | None:
         """Make the channels of two summands one."""
-        plain = layer.integer(0) == 0 and not layer.integer(1) and len(inputs) == 2  # noqa: PLR2004
-        first, second = (inputs[0], inputs[-1]) if inputs else (None, None)
-        if not plain or first is None or second is None or first.size != second.size:
+        sizes = [each.size for each in inputs]
+        if layer.integer(0) != 0 or layer.integer(1) or len(sizes) != 2 or sizes[0] != sizes[1]:  # noqa: PLR2004
             return None
-        for one, two in zip(first, second):
+        for one, two in zip(*inputs, strict=True):
             self._parents[self.root(int(two))] = self.root(int(one))
-        return [first]
+        return [inputs[0]]
 
     def _new(self, count: int) -> Ids:
         first = len(self._parents)

@@ -64,7 +64,7 @@ def _by_channel(channels: Channels, peaks: Mapping[int, Floats]) -> dict[int, fl
         ids = channels.writers[index]
         raised = np.maximum(values, _LEAST * float(values.max()))
         free = channels.free(ids) & (values > 0)
-        for channel, height in zip(channels.roots(ids)[free], raised[free]):
+        for channel, height in zip(channels.roots(ids)[free], raised[free], strict=True):
             found[int(channel)] = max(found.get(int(channel), 0.0), float(height))
     return found
 
@@ -82,7 +82,7 @@ def _reading_weights(channels: Channels, graph: Graph, weights: Sequence[Weights
         rows = np.abs(weights[index]["weight"].values).reshape(layer.integer(0), ids.size, -1).max(axis=2)
         largest = rows.max(axis=1, keepdims=True)
         relative = np.maximum((rows / np.where(largest > 0, largest, 1.0)).max(axis=0), _LEAST)
-        for channel, width in zip(channels.roots(ids), relative):
+        for channel, width in zip(channels.roots(ids), relative, strict=True):
             found[int(channel)] = max(found.get(int(channel), 0.0), float(width))
     return found
 
