@@ -16,7 +16,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.controller.lab.variants import tools
 from edgedyno.controller.lab.variants.tools.ncnn_param import read_graph
 from edgedyno.core.profile import InputSpec
@@ -134,7 +133,7 @@ def test_int8_runs_in_stock_ncnn_and_is_the_same_when_built_again(tmp_path: Path
     ]
     details = answers[0]["details"]
     assert details["calibration_method"] == "kl"
-    assert (details["int8_layers"], details["requantized_layers"]) == (68, 42)
+    assert (details["int8_layers"], details["requantized_layers"]) == (68, 40)
     assert len(details["float_layers"]) == 2
     assert details["equalized_layers"] > 60
     hashes = {
@@ -235,4 +234,3 @@ def test_fastestdet_keeps_its_accuracy(zoo: Path) -> None:
     assert found["fp32"] == pytest.approx(0.198, abs=0.002)
     assert found["aciq"] > 0.186
     assert found["kl"] > 0.186
-    assert DetectionScorer.metric == "mAP50-95"

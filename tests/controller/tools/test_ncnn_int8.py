@@ -108,7 +108,10 @@ def test_an_int8_source_is_refused() -> None:
 
 
 def test_equalized_weights_compute_the_same() -> None:
-    text = CHAIN.replace("6 7", "7 8").replace("out0", "f") + "Convolution last 1 1 f out0 0=1 1=1 5=1 6=6\n"
+    text = (
+        CHAIN.replace("\n6 7\n", "\n7 8\n").replace("out0", "f")
+        + "Convolution last 1 1 f out0 0=1 1=1 5=1 6=6\n"
+    )
     graph = read_graph(text)
     _, weights = chain()
     weights.append({"weight": Array(np.arange(6, dtype=np.float32) + 1, "fp32"), "bias": weights[1]["bias"]})
