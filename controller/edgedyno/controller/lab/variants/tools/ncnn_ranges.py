@@ -71,6 +71,8 @@ class Statistics:
     def count(self, values: NDArray[np.float32]) -> None:
         """Take in one tensor's histogram: the second pass, over the same tensors."""
         magnitudes = np.abs(values[values != 0.0])
+        if not magnitudes.size:
+            return
         places = (magnitudes * (BINS / self.largest)).astype(np.int64)
         self.histogram += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
 

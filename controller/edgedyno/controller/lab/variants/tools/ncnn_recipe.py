@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgedyno.controller.lab.variants.tools.ncnn_calibration import calibrate
-from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, joints
+from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, free_writers
 from edgedyno.controller.lab.variants.tools.ncnn_int8 import Quantized, candidates, quantize
 from edgedyno.controller.lab.variants.tools.ncnn_model import Files, Model
 from edgedyno.controller.lab.variants.tools.ncnn_ranges import NEEDS_HISTOGRAM, clip_at
@@ -46,7 +46,7 @@ def to_int8(
         raise BuildError("variant.nothing", "no layer of the model is left that ncnn can compute in INT8")
     equalized = 0
     if recipe.equalize:
-        model, reference, equalized = _equalized(model, reference, calibration, layers, scratch)
+        model, reference, equalized = _equalized(model, reference, calibration, scratch)
     blobs = list(dict.fromkeys(inputs.values()))
     histograms = recipe.method in NEEDS_HISTOGRAM
     statistics = calibrate(reference, blobs, calibration, histograms=histograms)
@@ -63,22 +63,23 @@ def to_int8(
     silent = [graph.layers[index].name for index in inputs if index not in used]
     return Model(result.graph, result.weights), {
         **_details(result, recipe),
-        "equalized_joints": equalized,
+        "equalized_layers": equalized,
         "float_layers": [graph.layers[index].name for index in sorted(kept)],
         **({"always_zero": silent} if silent else {}),
     }
 
 
 def _equalized(
-    model: Model, reference: Network, calibration: Sequence[str], layers: Sequence[int], scratch: Path
+    model: Model, reference: Network, calibration: Sequence[str], scratch: Path
 ) -> tuple[Model, Network, int]:
-    places = joints(model.graph, layers)
-    if not places:
+    """Return the model with balanced channels, loaded, and how many layers write such channels."""
+    blobs = {index: model.graph.layers[index].tops[0] for index in free_writers(model.graph)}
+    if not blobs:
         return model, reference, 0
-    statistics = calibrate(reference, [joint.blob for joint in places], calibration, histograms=False)
-    peaks = {blob: found.channel_peaks() for blob, found in statistics.items()}
-    changed = model._replace(weights=equalize(model.graph, model.weights, places, peaks))
-    return changed, Files(scratch / "equalized").write(changed), len(places)
+    statistics = calibrate(reference, list(blobs.values()), calibration, histograms=False)
+    peaks = {index: statistics[blob].channel_peaks() for index, blob in blobs.items()}
+    changed = model._replace(weights=equalize(model.graph, model.weights, peaks))
+    return changed, Files(scratch / "equalized").write(changed), len(blobs)
 
 
 def _details(result: Quantized, recipe: Recipe) -> dict[str, Any]:

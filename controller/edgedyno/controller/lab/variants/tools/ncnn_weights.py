@@ -262,7 +262,7 @@ class _Reader:
                 return storage
         raise BuildError(
             "ncnn.bin",
-            f"the weights of layer {layer.name} ({layer.type}) have tag 0x{tag:08X}, expected that of FP32, FP16 or INT8",
+            f"found tag 0x{tag:08X} before layer {layer.name} ({layer.type}), expected FP32, FP16 or INT8",
         )
 
 
