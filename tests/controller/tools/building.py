@@ -149,7 +149,9 @@ def with_operator(path: Path, operator: str, domain: str) -> Path:
 
 def _save(path: Path, nodes: Any, initializers: Any, results: dict[str, list[int]], domain: str = "") -> Path:
     entry = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in results.items()]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in results.items()
+    ]
     graph = helper.make_graph(nodes, "g", [entry], values, initializers)
     opsets = [helper.make_opsetid("", 13)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)

@@ -4,24 +4,26 @@ import os
 import sys
 import tempfile
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def openvino(path, tensor):
-    sys.modules["openvino_telemetry"] = None
+def openvino(path: str, tensor: Any) -> list[Any]:
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(path).extractall(folder)
         core = openvino.Core()
         core.set_property({"ENABLE_MMAP": False})
-        model = core.read_model(os.path.join(folder, "model.xml"), os.path.join(folder, "model.bin"))
+        model = core.read_model(f"{folder}/model.xml", f"{folder}/model.bin")
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return list(compiled([tensor]).values())
 
 
-def tflite(path, tensor):
+def tflite(path: str, tensor: Any) -> list[Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path)
@@ -43,7 +45,7 @@ def tflite(path, tensor):
     return found
 
 
-def mnn(path, tensor):
+def mnn(path: str, tensor: Any) -> list[Any]:
     from MNN import expr, nn
 
     manager = nn.create_runtime_manager(({"backend": 0, "precision": "high", "numThread": 1},))
@@ -53,27 +55,26 @@ def mnn(path, tensor):
     return [np.array(result.read()).reshape(result.shape) for result in results]
 
 
-def rknn(path, tensor):
+def rknn(path: str, tensor: Any) -> list[Any]:
     import json
 
     from rknn.api import RKNN
 
     os.chdir(tempfile.mkdtemp())
     zipfile.ZipFile(path).extractall()
-    with open("simulator.json", encoding="utf-8") as file:
-        settings = json.load(file)
+    settings = json.loads(Path("simulator.json").read_text("utf-8"))
     toolkit = RKNN()
     assert toolkit.config(target_platform=settings["target_platform"]) == 0
-    if os.path.exists("simulator.cfg"):
+    if Path("simulator.cfg").exists():
         built = toolkit.hybrid_quantization_step2("simulator.model", "simulator.data", "simulator.cfg")
     else:
         assert toolkit.load_onnx("simulator.onnx") == 0
         built = toolkit.build(do_quantization=False)
     assert built == 0
     assert toolkit.init_runtime() == 0
-    return toolkit.inference([tensor], data_format=["nchw"])
+    return list(toolkit.inference([tensor], data_format=["nchw"]))
 
 
 if __name__ == "__main__":
     name, path, tensor, target = sys.argv[1:]
-    np.savez(target, *globals()[name](os.path.abspath(path), np.load(tensor)))
+    np.savez(target, *globals()[name](str(Path(path).resolve()), np.load(tensor)))

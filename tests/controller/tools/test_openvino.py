@@ -36,7 +36,9 @@ def test_a_variant_computes_what_the_onnx_file_does(
     model: Path, tmp_path: Path, precision: str, least_db: float
 ) -> None:
     calibration = images(tmp_path)
-    built = build("openvino", model, precision, tmp_path, calibration=calibration if precision == "int8" else [])
+    built = build(
+        "openvino", model, precision, tmp_path, calibration=calibration if precision == "int8" else []
+    )
     assert built.details["tools"]["openvino"]
     tensor = np.load(calibration[0])
     for found, wanted in zip(
@@ -63,7 +65,9 @@ def test_the_same_request_gives_the_same_file(model: Path, tmp_path: Path) -> No
 def test_excluded_nodes_stay_in_float(model: Path, tmp_path: Path) -> None:
     calibration = images(tmp_path)
     everything = build("openvino", model, "int8", tmp_path, calibration=calibration)
-    without = build("openvino", model, "int8", tmp_path, calibration=calibration, excluded=["stem", "boxes.map"])
+    without = build(
+        "openvino", model, "int8", tmp_path, calibration=calibration, excluded=["stem", "boxes.map"]
+    )
     weights = [graph(built.path).count('element_type="i8"') for built in (everything, without)]
     assert weights == [4, 2]
     assert {"Conv_0", "Conv_0/WithoutBiases", "Conv_4"} <= set(without.details["excluded"])

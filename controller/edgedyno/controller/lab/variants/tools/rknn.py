@@ -36,7 +36,9 @@ def build(request: Request) -> dict[str, Any]:
     """
     hush()
     if request.precision == "fp32":
-        raise BuildError("variant.precision", "found fp32, expected fp16 or int8: the NPU computes in no other")
+        raise BuildError(
+            "variant.precision", "found fp32, expected fp16 or int8: the NPU computes in no other"
+        )
     if request.precision == "int8":
         need_calibration(request)
     request = request._replace(
