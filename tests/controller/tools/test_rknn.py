@@ -32,8 +32,8 @@ def model(tmp_path: Path) -> Path:
     return two_heads(tmp_path / "model.onnx")
 
 
-def padded(operator: str, pads: list[int], **attributes: object) -> onnx.ModelProto:
-    weights = {"w": np.ones((3, 3, 3, 3), np.float32), "pads": np.array(pads, np.int64)}
+def padded(operator: str, around: list[int], **attributes: object) -> onnx.ModelProto:
+    weights = {"w": np.ones((3, 3, 3, 3), np.float32), "pads": np.array(around, np.int64)}
     inputs = ["padded", "w"] if operator == "Conv" else ["padded"]
     nodes = [
         helper.make_node("Pad", ["image", "pads"], ["padded"]),

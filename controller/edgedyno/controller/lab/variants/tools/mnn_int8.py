@@ -1,6 +1,7 @@
 """INT8 with calibrated activations by MNN's own quantizer, fed with prepared tensors as text."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ def quantize(plain: str, request: Request) -> dict[str, Any]:
         _write_sample(folder / f"{position:05d}", path, request)
     page = Path(request.scratch) / "quantize.json"
     page.write_text(json.dumps(_settings(folder, request)), "utf-8")
-    _tools.mnnquant(["mnnquant", plain, request.target, str(page)])
-    if not Path(request.target).is_file():
+    # Not the target itself: the quantizer writes a page of scales beside what it writes.
+    written = Path(request.scratch) / "quantized.mnn"
+    _tools.mnnquant(["mnnquant", plain, str(written), str(page)])
+    if not written.is_file():
         raise BuildError("variant.failed", "MNN's quantizer wrote no file and gave no reason")
+    shutil.move(str(written), request.target)
     return {
         "method": "mnnquant, KL",
         "weights": "int8 per channel" + (", 7 bits used" if request.options.get("reduce_range") else ""),
