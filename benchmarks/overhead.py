@@ -1,10 +1,12 @@
-"""What the daemon and the runner's sampling cost a measurement: the median with both on and off, in pairs.
+"""What the daemon and the runner's watching cost a measurement: two effects, each measured at its real rate.
 
-One loaded worker runs bursts in short windows. On: a real agent sends heartbeats, every window is watched, and the
-power meter reads, if there is one. Off: the agent's process is stopped (SIGSTOP), and nothing is read. Both come
-in random order, pair after pair, so that drift cancels. On is harder than a real run: windows of a race are four
-times as long, its daemon sends progress every 2 s as this one sends heartbeats, and controller and broker are
-usually on another machine. Usage: python benchmarks/overhead.py [--seconds S] [--threads T] [--no-daemon].
+One loaded worker runs bursts of a few inferences beside a real agent that sends heartbeats every 2 s, as it sends
+progress while it measures. Watching (the board is looked at once a second, as in a race; the power meter reads, if
+there is one) is switched on and off burst by burst in random order, so that drift cancels. The agent is left alone:
+its scheduler statistics tell which bursts it ran in, and those are compared with the bursts around them; the share
+of such bursts times what they take longer is what the agent costs. The first inference of each burst is dropped,
+as a race drops it. Controller and broker run here too, which they rarely do beside a board's agent.
+Usage: python benchmarks/overhead.py [--seconds S] [--threads T] [--no-daemon].
 """
 
 from __future__ import annotations
@@ -15,23 +17,22 @@ import hashlib
 import math
 import os
 import random
-import signal
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from edgedyno.agent.environments import find_plugins, probe_all
 from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.planner import Cell
-from edgedyno.agent.measure.spread import mean_with_spread
 from edgedyno.agent.measure.supervisor import Launch, Worker
 from edgedyno.agent.measure.validity import Watch
 from edgedyno.core.manifest import ArtifactRef, Variant
+from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 LIMIT = 0.002
-WINDOW_SECONDS = 0.25
-BURST_SECONDS = 0.01
+LOOK_SECONDS = 1.0
+BURST_SECONDS = 0.015
 WARMUP_SECONDS = 2.0
 DEFAULT = (
     Path(__file__).parent.parent
@@ -102,8 +103,6 @@ def running_agent(folder: Path, *, wanted: bool) -> Iterator[int | None]:
         time.sleep(WARMUP_SECONDS)
         yield fleet.pid("agent")
     finally:
-        with contextlib.suppress(KeyError):
-            os.kill(fleet.pid("agent"), signal.SIGCONT)
         fleet.stop_all()
 
 
@@ -116,64 +115,128 @@ def run_window(worker: Worker, count: int, seconds: float) -> list[float]:
     return samples
 
 
-class Sampling:
-    """What goes on beside a worker while it is measured, to be switched on and off."""
+def cpu_seconds(pid: int) -> float:
+    """Return how long the threads of a process have run, from the scheduler (proc(5), schedstat)."""
+    return (
+        sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    )
 
-    def __init__(self, worker: Worker, agent: int | None) -> None:
+
+class Burst(NamedTuple):
+    """Seconds of one burst's steady inferences, and whether the agent ran meanwhile."""
+
+    seconds: list[float]
+    touched: bool
+
+
+class Sampling:
+    """What goes on beside a worker while it is measured; watching can be switched on and off."""
+
+    def __init__(self, worker: Worker, agent: int | None, count: int) -> None:
         self._worker = worker
         self._agent = agent
+        self.count = count
         self._watch = Watch(cpus=worker.cell.cpus)
         found = open_meter()
         self._meter = found if isinstance(found, Meter) else None
-        self.words = "watch" + (", agent" if agent else "") + (", power meter" if self._meter else "")
-        self.void = 0
+        self.words = "watching" + (" and power meter" if self._meter else "")
+        self._pause = 0.0
+        self._looked = 0.0
+        self.looks = 0
 
-    def window(self, count: int, *, on: bool) -> float:
-        """Return the median of one window."""
-        if self._agent is not None:
-            os.kill(self._agent, signal.SIGCONT if on else signal.SIGSTOP)
-        if not on:
-            return statistics.median(run_window(self._worker, count, WINDOW_SECONDS))
+    def burst(self, *, on: bool) -> Burst:
+        """Run one burst, after a look where watching is on and one is due; else after as long a pause."""
+        before = time.perf_counter()
+        if on and before - self._looked > LOOK_SECONDS:
+            self._look()
+            self._pause = time.perf_counter() - before
+        elif not on:
+            time.sleep(self._pause)
+            self._pause = 0.0
+        ran = self._agent_seconds()
+        samples = self._worker.burst(self.count, 1.0).latency_seconds
+        return Burst(samples[1:], self._agent_seconds() > ran)
+
+    def _agent_seconds(self) -> float:
+        return cpu_seconds(self._agent) if self._agent else 0.0
+
+    def _look(self) -> None:
+        """End the window before and begin the next."""
         pids = [self._worker.pid]
+        if self._looked:
+            self._watch.stop(pids)
+            if self._meter is not None:
+                self._meter.stop()
         if self._meter is not None:
             self._meter.start(avoid_cpus=self._worker.cell.cpus)
         self._watch.start(pids)
-        samples = run_window(self._worker, count, WINDOW_SECONDS)
-        self.void += not self._watch.stop(pids).validity.valid
-        if self._meter is not None:
-            self._meter.stop()
-        return statistics.median(samples)
+        self._looked = time.perf_counter()
+        self.looks += 1
 
 
 def main() -> int:
-    """Measure pairs of windows and print the ratio beside the limit; 1 when it is shown to be above."""
+    """Measure bursts and print both effects beside the limit; 1 when it is shown to be above."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-daemon", action="store_true", help="without broker, controller and agent")
     options = parser.parse_args()
     order = random.Random(1)
-    logs: list[float] = []
+    found: dict[bool, list[list[float]]] = {True: [], False: []}
+    bursts: list[Burst] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         running_agent(Path(folder), wanted=not options.no_daemon) as agent,
         loaded_worker(options.threads, Path(folder)) as worker,
     ):
         median = statistics.median(run_window(worker, 10, 0.5))
-        count = max(1, round(BURST_SECONDS / median))
-        sampling = Sampling(worker, agent)
+        sampling = Sampling(worker, agent, max(3, round(BURST_SECONDS / median)))
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             first = order.random() < 0.5
-            medians = {on: sampling.window(count, on=on) for on in (first, not first)}
-            logs.append(math.log(medians[True] / medians[False]))
-    mean, half = mean_with_spread(logs)
-    verdict = "within" if mean + half <= LIMIT else "above" if mean - half > LIMIT else "not settled against"
-    print(
-        f"on/off ({sampling.words}): {math.expm1(mean):+.3%} +-{half:.3%} on a median of {median * 1e3:.2f} ms, "
-        f"{len(logs)} pairs of {WINDOW_SECONDS:g} s, {sampling.void} windows void: {verdict} the limit {LIMIT:.1%}"
-    )
+            for on in (first, not first):
+                bursts.append(sampling.burst(on=on))
+                found[on].append(bursts[-1].seconds)
+    ratio = paired_ratio(found[True], found[False])
+    watching = Effect(math.log(ratio.value), ratio.half_width)
+    print(f"median {median * 1e3:.2f} ms, {len(bursts)} bursts of {sampling.count}")
+    print(f"{sampling.words}: {watching.words()}, {sampling.looks} looks, {ratio.blocks} pairs")
+    total = watching
+    if agent is not None:
+        share, longer = agent_effect(bursts)
+        cost = Effect(share * longer.value, share * longer.half_width)
+        total = Effect(watching.value + cost.value, math.hypot(watching.half_width, cost.half_width))
+        print(f"agent: ran in {share:.1%} of the bursts, which took {longer.words()} longer: {cost.words()}")
+    low, high = total.value - total.half_width, total.value + total.half_width
+    verdict = "within" if high <= LIMIT else "above" if low > LIMIT else "not settled against"
+    print(f"together: {total.words()}: {verdict} the limit {LIMIT:.1%}")
     return 1 if verdict == "above" else 0
+
+
+class Effect(NamedTuple):
+    """A relative change with half of its 95 % interval."""
+
+    value: float
+    half_width: float
+
+    def words(self) -> str:
+        """Write it in percent."""
+        return f"{self.value:+.3%} +-{self.half_width:.3%}"
+
+
+def agent_effect(bursts: list[Burst]) -> tuple[float, Effect]:
+    """Return the share of bursts in which the agent ran, and how much longer these took than those around them."""
+    medians = [statistics.median(burst.seconds) for burst in bursts]
+    touched = [index for index, burst in enumerate(bursts) if burst.touched and 0 < index < len(bursts) - 1]
+    pairs = [
+        ([medians[index]], [math.sqrt(medians[index - 1] * medians[index + 1])])
+        for index in touched
+        if not bursts[index - 1].touched and not bursts[index + 1].touched
+    ]
+    if len(pairs) < MIN_BLOCKS:
+        raise SystemExit(f"the agent ran in {len(touched)} bursts, too few to tell: give it more --seconds")
+    ratio = paired_ratio([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
+    return len(touched) / len(bursts), Effect(math.log(ratio.value), ratio.half_width)
 
 
 if __name__ == "__main__":

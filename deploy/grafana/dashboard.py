@@ -9,7 +9,7 @@ from typing import Any
 
 TARGET = Path(__file__).parent / "dashboards" / "edgedyno.json"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-CELL = "{{model}} {{precision}} {{runtime}} {{threads}} threads {{cores}}"
+CELL = "{{model}} {{precision}} {{variant}} {{runtime}} {{runtime_version}} {{threads}} threads {{cores}}"
 CHOSEN = 'board=~"$board", model=~"$model"'
 
 
@@ -48,7 +48,9 @@ def panel(
 
 def latency(stat: str) -> str:
     """Return the query of one statistic of valid results."""
-    cell = "board, model, runtime, precision, threads, cores, batch, scenario"
+    cell = (
+        "board, model, runtime, runtime_version, precision, format, variant, threads, cores, batch, scenario"
+    )
     return (
         f'edgedyno_result_latency_seconds{{{CHOSEN}, stat="{stat}"}} '
         f"and on ({cell}) (edgedyno_result_valid{{{CHOSEN}}} == 1)"

@@ -93,6 +93,8 @@ class ScriptedRuntime:
             self.hoard.append(bytearray(16 << 20))
 
     def effective_precision(self) -> Tuple[str, str]:
+        if "precision" in self.script:
+            raise InferenceError(self.script["precision"], "the script says so")
         names = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK")
         return "scripted", json.dumps({name: os.environ.get(name) for name in names})
 

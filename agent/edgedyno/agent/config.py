@@ -163,14 +163,32 @@ def choose_state_dir(config: AgentConfig, environ: Mapping[str, str] | None = No
     cannot be written, a folder of the user's. Raises ConfigError where a named one cannot be used.
     """
     environ = os.environ if environ is None else environ
-    named = config.state_dir or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    named = _named_state_dir(config, environ)
     if named:
-        return _usable(Path(named).expanduser())
-    home = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+        return _usable(named)
     try:
         return _usable(SYSTEM_STATE_DIR)
     except ConfigError:
-        return _usable(home / "edgedyno")
+        return _usable(_users_state_dir(environ))
+
+
+def find_state_dir(config: AgentConfig, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the same folder for looking only: it is not made, and need not be there."""
+    environ = os.environ if environ is None else environ
+    named = _named_state_dir(config, environ)
+    if named:
+        return named
+    usable = SYSTEM_STATE_DIR.is_dir() and os.access(SYSTEM_STATE_DIR, os.W_OK | os.X_OK)
+    return SYSTEM_STATE_DIR if usable else _users_state_dir(environ)
+
+
+def _named_state_dir(config: AgentConfig, environ: Mapping[str, str]) -> Path | None:
+    named = config.state_dir or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(named).expanduser().absolute() if named else None
+
+
+def _users_state_dir(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edgedyno"
 
 
 def _usable(folder: Path) -> Path:

@@ -22,10 +22,11 @@ from edgedyno.agent.host.system import (
 )
 from edgedyno.agent.neighbours import neighbour_findings
 from edgedyno.agent.permissions import forbidden, remedy_for
+from edgedyno.agent.runtime_findings import runtime_findings
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgedyno.core.board import Capabilities, RuntimeInfo
+    from edgedyno.core.board import Capabilities
     from edgedyno.core.run import Environment
 
 MIN_MEMORY_BYTES = 512e6  # A 640x640 detector, its runtime and the runner take some 400 MB.
@@ -52,7 +53,7 @@ def examine(root: Path = Path("/"), environments: list[Environment] | None = Non
         *forbidden(place),
     ]
     if not place.recorded:
-        findings += [_python(), *_runtimes(capabilities.runtimes), _memory(place), _disk(cache_folder())]
+        findings += [_python(), *runtime_findings(capabilities), _memory(place), _disk(cache_folder())]
     # Last: it watches the load, which probing the runtimes above would be part of.
     findings += neighbour_findings(place, board.topology.online)
     return findings
@@ -122,34 +123,6 @@ def _surroundings(place: Place, board: Board) -> list[Finding]:
 
 def _python() -> Finding:
     return Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
-
-
-def _runtimes(runtimes: list[RuntimeInfo]) -> list[Finding]:
-    findings = [_runtime(each) for each in runtimes]
-    if not any(each.available for each in runtimes):
-        remedy = "pip install onnxruntime, or name an interpreter that has a runtime under `runtimes:`"
-        findings.append(Finding("runtimes", "fail", "no runtime works here: nothing can be measured", remedy))
-    return findings
-
-
-def _runtime(runtime: RuntimeInfo) -> Finding:
-    name = f"{runtime.name} {runtime.version}" if runtime.version else runtime.name
-    if runtime.available:
-        return Finding("runtime", "ok", f"{name} in {runtime.environment} ran a model")
-    text = f"{name} in {runtime.environment}: {runtime.reason}"
-    if "No module named" in (runtime.reason or "") and runtime.version is None:
-        return Finding("runtime", "info", text, "docs/runtimes.md says how to add it, if it is wanted")
-    return Finding("runtime", "warn", text, _remedy(runtime))
-
-
-def _remedy(runtime: RuntimeInfo) -> str | None:
-    """Name the trap of extension modules that were built for NumPy 1 and meet NumPy 2, or the other way."""
-    reason = runtime.reason or ""
-    if "_ARRAY_API" in reason or "compiled using NumPy 1" in reason or "numpy.core" in reason:
-        return (
-            "its modules need another NumPy (tflite-runtime 2.14: numpy<2); give it an environment of its own"
-        )
-    return None
 
 
 def _memory(place: Place) -> Finding:

@@ -1,6 +1,6 @@
 """Which runtimes there are, in which interpreters, and whether each really works.
 
-The daemon imports this: standard library and msgspec only. Plugins are named by entry points and resolved
+Runs no runtime in this process. Plugins are named by entry points and resolved
 to a module and an attribute without importing them; only a worker in the environment's own interpreter
 loads one.
 """
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgedyno.agent.provision.catalogue import how_to_add, modules_of
+from edgedyno.agent.survey import Survey, SurveyError, find_modules
 from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
 from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.run import Environment
@@ -54,13 +57,46 @@ def _file_of(entry: importlib.metadata.EntryPoint) -> str | None:
 
 
 def probe_all(environments: Sequence[Environment] | None = None) -> list[RuntimeInfo]:
-    """Run a real tiny model in a child for each runtime in each environment; what fails says why."""
+    """Run a real tiny model in a child for each runtime that is there in each environment.
+
+    What fails says why. A runtime that is nowhere comes once, with what it takes to have it.
+    """
     plugins = find_plugins()
-    return [
-        _probe(environment, plugin)
-        for environment in environments or default_environments()
-        for plugin in plugins
-    ]
+    found: list[RuntimeInfo] = []
+    named = [environment.name for environment in environments or default_environments()]
+    architecture = platform.machine()
+    for environment in environments or default_environments():
+        wanted = [each for each in plugins if not environment.runtimes or each.name in environment.runtimes]
+        try:
+            survey = _survey(environment.python, wanted)
+        except SurveyError as error:
+            _log.info("environment %s cannot be surveyed: %s", environment.name, error)
+            found += [_unavailable(plugin, environment, str(error)) for plugin in wanted]
+            continue
+        found += [_probe(environment, plugin) for plugin in wanted if _is_there(plugin, survey)]
+        architecture = survey.architecture
+    seen = {info.name for info in found}
+    return found + [_nowhere(plugin, named, architecture) for plugin in plugins if plugin.name not in seen]
+
+
+def _survey(python: str, plugins: Sequence[Plugin]) -> Survey:
+    names = {module for plugin in plugins for modules in modules_of(plugin.name) for module in modules}
+    return find_modules(python, sorted(names))
+
+
+def _is_there(plugin: Plugin, survey: Survey) -> bool:
+    """Tell whether a probe is worth its child; of a plugin from elsewhere only its probe can tell."""
+    choices = modules_of(plugin.name)
+    return not choices or any(survey.missing.keys().isdisjoint(modules) for modules in choices)
+
+
+def _unavailable(plugin: Plugin, environment: Environment, reason: str) -> RuntimeInfo:
+    return RuntimeInfo(plugin.name, None, available=False, reason=reason, environment=environment.name)
+
+
+def _nowhere(plugin: Plugin, named: Sequence[str], architecture: str) -> RuntimeInfo:
+    reason = f"not installed in {' or '.join(named)}; {how_to_add(plugin.name, architecture)}"
+    return RuntimeInfo(plugin.name, None, available=False, reason=reason, environment="")
 
 
 def _probe(environment: Environment, plugin: Plugin) -> RuntimeInfo:
@@ -68,9 +104,7 @@ def _probe(environment: Environment, plugin: Plugin) -> RuntimeInfo:
         found = _ask(environment.python, plugin)
     except WorkerError as error:
         _log.info("runtime %s in %s cannot be probed: %s", plugin.name, environment.name, error)
-        return RuntimeInfo(
-            plugin.name, None, available=False, reason=str(error), environment=environment.name
-        )
+        return _unavailable(plugin, environment, str(error))
     return RuntimeInfo(
         name=plugin.name,
         version=found["version"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_inventory(file: Path, environments: list[Environment], *, config_file: 
         kept = None
     if kept is not None and kept.key == key:
         return kept.capabilities
-    capabilities = _probe(config_file)
+    capabilities = _probe(config_file, file.parent)
     write_durably(file, msgspec.json.encode(_Kept(key, capabilities)))
     return capabilities
 
@@ -73,13 +74,20 @@ def _stamp(path: Path) -> str:
         return f"{path} -"
 
 
-def _probe(config_file: Path | None) -> Capabilities:
+def _probe(config_file: Path | None, state_dir: Path) -> Capabilities:
+    """Probe in a child, which finds the environments that were made in this state directory."""
     log.info("probing what this board has")
     command = [sys.executable, "-c", PROBE, "caps", "--json"]
     if config_file is not None:
         command += ["--config", str(config_file)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=PROBE_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "EDGEDYNO_STATE_DIR": str(state_dir)},
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
         if done.returncode != 0:
             raise RunError(f"probing this board failed with exit code {done.returncode}", code="caps.probe")
         return msgspec.json.decode(done.stdout, type=Capabilities)

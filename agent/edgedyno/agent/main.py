@@ -1,4 +1,4 @@
-"""The board's commands: `edgedyno agent run | doctor | caps | enroll`. Argparse, to keep the daemon light.
+"""The board's commands: `edgedyno agent run | doctor | caps | runtimes | enroll`. Argparse, to keep the daemon light.
 
 Data goes to stdout, words to stderr; the exit code comes from the error's class.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edgedyno.agent.config import AgentConfig
     from edgedyno.core.board import Capabilities
+    from edgedyno.core.run import Environment
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ examples:
   edgedyno agent run --broker broker.lan --check      try the connection and end
   edgedyno agent caps --json                          what this board has
   edgedyno agent doctor                               what works here, and why not
+  edgedyno agent runtimes add ncnn                    add a runtime, in an environment of its own
 
 exit codes: 0 ok, 1 a check or the run failed, 2 usage or configuration,
 3 broker or controller out of reach, 130 interrupted
@@ -39,7 +41,7 @@ CHECK_SECONDS = 15.0
 def main(argv: Sequence[str]) -> int:
     """Run one command and return the exit code."""
     try:
-        options = _parser().parse_args(list(argv))
+        options = _parser(runtimes=list(argv[:1]) == ["runtimes"]).parse_args(list(argv))
     except SystemExit as error:
         return int(error.code or 0)
     _log_to_stderr(options.log_level)
@@ -57,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, runtimes: bool = False) -> argparse.ArgumentParser:
+    """Build the parser; what `runtimes` needs is imported for that command only."""
     parser = argparse.ArgumentParser(
         prog="edgedyno agent",
         description="The board's side of edgedyno.",
@@ -83,16 +86,26 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--root", type=Path, metavar="DIR", help="examine a recorded board instead of this machine"
     )
+    if runtimes:
+        from edgedyno.agent.provision.commands import add_parser
+
+        add_parser(commands, _common)
+    else:
+        commands.add_parser("runtimes", help="make, list and remove environments with runtimes")
     _command(commands, "enroll", "join a controller (not available yet)", enroll)
     return parser
 
 
 def _command(commands: Any, name: str, text: str, function: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edgedyno/agent.yaml")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    _common(parser)
     parser.set_defaults(command=function)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edgedyno/agent.yaml")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
 
 
 def _log_to_stderr(level: str) -> None:
@@ -112,9 +125,18 @@ def _config(options: argparse.Namespace) -> AgentConfig:
     return load_config(options.config, flags=flags)
 
 
+def _environments(config: AgentConfig) -> list[Environment]:
+    from edgedyno.agent.config import find_state_dir
+    from edgedyno.agent.provision.made import all_environments
+
+    return all_environments(config.runtimes, find_state_dir(config))
+
+
 def run_daemon(options: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     import_messages()
+    from msgspec.structs import replace
+
     from edgedyno.agent.config import choose_state_dir
 
     config = _config(options)
@@ -122,8 +144,10 @@ def run_daemon(options: argparse.Namespace) -> int:
         return check_broker(config)
     from edgedyno.agent.daemon import Daemon
     from edgedyno.agent.inventory import read_inventory
+    from edgedyno.agent.provision.made import all_environments
 
     state_dir = choose_state_dir(config)
+    config = replace(config, runtimes=all_environments(config.runtimes, state_dir))
     capabilities = read_inventory(
         state_dir / "capabilities.json", config.runtimes, config_file=options.config
     )
@@ -156,7 +180,8 @@ def print_caps(options: argparse.Namespace) -> int:
     config = _config(options)
     if options.root is not None and not options.root.is_dir():
         raise ConfigError(f"--root: found no folder {options.root}", code="caps.root")
-    capabilities = read_capabilities(root=options.root or Path("/"), environments=config.runtimes or None)
+    environments = None if options.root else _environments(config)
+    capabilities = read_capabilities(root=options.root or Path("/"), environments=environments)
     labelled = _labelled(capabilities, config)
     sys.stdout.write(_pretty(labelled) if options.json else caps_table(labelled))
     return 0
@@ -167,15 +192,22 @@ def print_doctor(options: argparse.Namespace) -> int:
     from edgedyno.agent.doctor import examine
 
     root = options.root or Path("/")
-    findings = examine(root, environments=_config(options).runtimes or None)
+    findings = examine(root, environments=None if options.root else _environments(_config(options)))
     if options.json:
         sys.stdout.write(_pretty(findings))
     else:
         for finding in findings:
-            sys.stdout.write(f"{finding.status:4}  {finding.name}: {finding.text}\n")
+            sys.stdout.write(_wrapped(f"{finding.status:4}  {finding.name}: {finding.text}") + "\n")
             if finding.remedy:
                 sys.stdout.write(f"      {finding.remedy}\n")
     return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+def _wrapped(text: str) -> str:
+    """Break a finding into lines of a terminal; a path or an option stays whole."""
+    import textwrap
+
+    return textwrap.fill(text, 80, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
 
 
 def enroll(_options: argparse.Namespace) -> int:

@@ -220,11 +220,23 @@ def results_list(
 
 
 @results.command("show")
-def results_show(trial: str, job: JobFilter = None, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
-    """Show everything about one trial."""
+def results_show(
+    trial: str,
+    job: Annotated[
+        str | None, typer.Option("--job", help="Only results of this job, or of a folder of `edgedyno run`.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    *,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="How long each operator takes, where the job asked for that.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="With --profile: so many operators.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show everything about one trial, by its id or the beginning of it."""
     from edgedyno.cli.results import show
 
-    show(trial, job=job, url=url, as_json=as_json)
+    show(trial, job=job, url=url, as_json=as_json, profile=profile, top=top)
 
 
 @results.command("export")
@@ -280,11 +292,21 @@ def models_list(*, as_json: Json = False) -> None:
 
 
 @models.command("check")
-def models_check(model: str, *, as_json: Json = False) -> None:
-    """Say what a model profile or ONNX file is, and what will trip."""
+def models_check(
+    model: Annotated[
+        str, typer.Argument(help="A model file of any format, or a profile.", metavar="FILE|MODEL")
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option("--model", help="Of a file: the profile that its input should fit.", metavar="MODEL"),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say what a model file or profile is, and what will trip; end with 1 where no runtime will run it."""
     from edgedyno.cli.models import check
 
-    check(model, as_json=as_json)
+    raise typer.Exit(check(model, against=against, as_json=as_json))
 
 
 @models.command("build")
@@ -292,20 +314,46 @@ def models_build(
     model: str,
     out: Annotated[Path, typer.Option("--out", help="Folder for the variants.")] = Path("variants"),
     dataset: Annotated[
-        str, typer.Option("--dataset", help="Data set whose calibration images to use.")
-    ] = "coco_ccby",
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Data set to calibrate with, and to score with (default: coco_ccby for a detector).",
+        ),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--formats", help="Comma-separated (default: onnx and every format whose builder is at hand)."
+        ),
+    ] = None,
     precisions: Annotated[str, typer.Option("--precisions", help="Comma-separated.")] = "fp32,fp16,int8",
+    builder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--builder",
+            help="An interpreter that has the tools of a format; those made by `edgedyno agent runtimes add` "
+            "are found by themselves.",
+            metavar="FORMAT=PYTHON",
+        ),
+    ] = None,
     *,
+    score: Annotated[
+        bool, typer.Option(help="Score each variant in a runtime of its format that is at hand.")
+    ] = True,
     reduce_range: Annotated[
         bool | None,
         typer.Option(help="7-bit weights, for x86 without VNNI (default: as this machine needs)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Build the variants of a model from its FP32 source."""
-    from edgedyno.cli.models import build
+    """Build the variants of a model from its FP32 source, and score them.
 
-    build(model, out=out, dataset=dataset, precisions=precisions, reduce_range=reduce_range, as_json=as_json)
+    One that cannot be built does not end the others; then the command ends with 1.
+    """
+    from edgedyno.cli.build import Order, build
+
+    order = Order(model, out, dataset, formats, precisions, builder or [], score, reduce_range)
+    raise typer.Exit(build(order, as_json=as_json))
 
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]

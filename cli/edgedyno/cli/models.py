@@ -1,31 +1,28 @@
-"""`edgedyno models`: list, check, build."""
+"""`edgedyno models`: list and check. Building is in `build`."""
 
 from __future__ import annotations
 
-import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgedyno.agent.capabilities import read_capabilities
-from edgedyno.cli.output import print_json, print_table, say
+from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
 from edgedyno.controller.lab.files import ContentStore
+from edgedyno.controller.lab.inspection import Inspection, Tensor, Trip, inspect_file
+from edgedyno.controller.lab.prebuilt import input_trip
 from edgedyno.controller.lab.profiles import find_profile, names_of
 from edgedyno.controller.lab.resolve import resolve_job
-from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
-from edgedyno.core.document import nearest
-from edgedyno.core.errors import ConfigError, RunError
-from edgedyno.core.job import JobSpec, Sweep
+from edgedyno.controller.lab.selftest import run_selftest, selftest_lines
+from edgedyno.core.job import JobSpec
 from edgedyno.core.profile import ModelProfile
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgedyno.core.manifest import ResolvedJob, Variant
+    from edgedyno.core.manifest import ResolvedJob
 
-PRECISIONS = ("fp32", "fp16", "int8")
+_SHOWN_TYPES = 12
 
 
 def list_models(*, as_json: bool) -> None:
@@ -35,15 +32,44 @@ def list_models(*, as_json: bool) -> None:
         print_json(profiles)
         return
     rows = [
-        [one.name, one.task, f"{one.input.size[0]}x{one.input.size[1]}", one.output.decoder, one.licence]
+        [
+            one.name,
+            one.task,
+            f"{one.input.size[0]}x{one.input.size[1]}",
+            one.output.decoder,
+            "ships" if one.source else "template",
+            one.licence,
+        ]
         for one in profiles
     ]
-    print_table("", ("model", "task", "input", "decoder", "licence"), rows)
+    print_table("", ("model", "task", "input", "decoder", "file", "licence"), rows)
 
 
-def check(model: str, *, as_json: bool) -> None:
-    """Resolve a model and print what it is; raise what is wrong with it."""
-    resolved = _resolve(model, dataset=None)
+def check(model: str, *, against: str | None, as_json: bool) -> int:
+    """Print what a file or a profile is and what will trip; return 1 where no runtime will run it."""
+    path = Path(model)
+    is_profile = path.suffix in (".yaml", ".yml") or (not path.is_file() and "." not in path.name)
+    return (
+        _check_profile(model, as_json=as_json) if is_profile else _check_file(path, against, as_json=as_json)
+    )
+
+
+def _check_file(path: Path, against: str | None, *, as_json: bool) -> int:
+    found = inspect_file(path)
+    if against is not None:
+        profile: ModelProfile = find_profile(against, ModelProfile, base=Path.cwd()).profile
+        trip = input_trip(found, profile.input)
+        found = msgspec.structs.replace(found, trips=[*found.trips, *([trip] if trip else [])])
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    return int(any(trip.severity == "error" for trip in found.trips))
+
+
+def _check_profile(model: str, *, as_json: bool) -> int:
+    """Resolve a model and print what it is; raise what is wrong with it; return 1 where its self-test fails."""
+    resolved = resolve(model, dataset=None)
     found = {
         "name": resolved.model.name,
         "task": resolved.model.task,
@@ -52,78 +78,68 @@ def check(model: str, *, as_json: bool) -> None:
         "input": resolved.model.input,
         "output": resolved.model.output,
         "classes": len(resolved.class_names),
+        "variants": [f"{each.format} {each.precision} {each.name}".rstrip() for each in resolved.prebuilt],
     }
+    store = ContentStore(cache_folder() / "store")
+    source = inspect_file(store.path(resolved.source.sha256))
+    tested = run_selftest(find_profile(model, ModelProfile, base=Path.cwd()))
     if as_json:
-        print_json(found)
+        print_json({**found, "trips": source.trips, "selftest": tested})
     else:
         print_table("", ("", ""), [(key, _plain(value)) for key, value in found.items()])
+        _print_trips(source.trips)
+        for line in selftest_lines(tested):
+            say(line)
+    return int(tested.passed is False)
+
+
+def resolve(model: str, *, dataset: str | None) -> ResolvedJob:
+    """Look a model and a data set up as a job would."""
+    spec = JobSpec(name="build", model=model, dataset=dataset)
+    return resolve_job(spec, base=Path.cwd(), store=ContentStore(cache_folder() / "store"))
 
 
 def _plain(value: object) -> str:
     parts = msgspec.to_builtins(value)
-    return (
-        ", ".join(f"{key} {part}" for key, part in parts.items()) if isinstance(parts, dict) else str(parts)
-    )
+    if isinstance(parts, dict):
+        return ", ".join(f"{key} {part}" for key, part in parts.items())
+    return ", ".join(str(part) for part in parts) or "-" if isinstance(parts, list) else str(parts)
 
 
-def build(
-    model: str, *, out: Path, dataset: str, precisions: str, reduce_range: bool | None, as_json: bool
-) -> None:
-    """Build variants into a folder; raise RunError when one could not be built."""
-    wanted = precisions.split(",")
-    for precision in wanted:
-        if precision not in PRECISIONS:
-            hint = nearest(precision, PRECISIONS)
-            raise ConfigError(
-                f"--precisions: found {precision!r}, expected some of {', '.join(PRECISIONS)}{hint}"
-            )
-    store = ContentStore(cache_folder() / "store")
-    resolved = _resolve(model, dataset=dataset)
-    if reduce_range is None:
-        features = read_capabilities(probe_runtimes=False).cpu.features
-        reduce_range = needs_reduce_range(features)
-    say(f"building {', '.join(wanted)} of {resolved.model.name}, reduce_range={reduce_range}")
-    rows = []
-    for precision in wanted:
-        started = time.monotonic()
-        variants = build_variants(resolved, store=store, precisions=[precision], reduce_range=reduce_range)  # type: ignore[list-item]
-        rows += [
-            (variant, time.monotonic() - started, _copy(variant, store, out, resolved))
-            for variant in variants
-        ]
-    if as_json:
-        print_json(
-            [{"variant": variant, "seconds": took, "path": str(path or "")} for variant, took, path in rows]
-        )
-    else:
-        columns = ("precision", "format", ">size", ">seconds", "file or failure")
-        print_table("", columns, [_row(variant, took, path) for variant, took, path in rows])
-    if any(variant.failure for variant, _, _ in rows):
-        raise RunError("not every variant could be built", code="variant.failed")
-
-
-def _resolve(model: str, *, dataset: str | None) -> ResolvedJob:
-    spec = JobSpec(name="build", model=model, dataset=dataset, sweep=Sweep())
-    return resolve_job(spec, base=Path.cwd(), store=ContentStore(cache_folder() / "store"))
-
-
-def _copy(variant: Variant, store: ContentStore, out: Path, resolved: ResolvedJob) -> Path | None:
-    if variant.file is None:
-        return None
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{resolved.model.name}_{variant.precision}.{variant.format}"
-    part = path.with_name(path.name + ".part")
-    shutil.copyfile(store.path(variant.file.sha256), part)
-    part.replace(path)
-    return path
-
-
-def _row(variant: Variant, took: float, path: Path | None) -> list[object]:
-    size = format_bytes(variant.file.size_bytes) if variant.file else None
-    return [
-        variant.precision,
-        variant.format,
-        size,
-        f"{took:.1f}",
-        path or (variant.failure and variant.failure.text),
+def _print(found: Inspection) -> None:
+    rows: list[tuple[str, object]] = [
+        ("format", found.format),
+        ("files", ", ".join(found.files)),
+        ("size", format_bytes(found.size_bytes)),
+        ("made as", found.version),
+        *(("input", _tensor(each)) for each in found.inputs),
+        *(("output", _tensor(each)) for each in found.outputs),
+        ("operators", _operators(found)),
+        ("weights", ", ".join(f"{count} {dtype}" for dtype, count in found.weights.items()) or None),
+        ("precision", found.precision),
+        ("quantization", found.quantization),
+        *(("note", note) for note in found.notes),
     ]
+    print_table("", ("", ""), [row for row in rows if row[1] is not None])
+    _print_trips(found.trips)
+
+
+def _tensor(each: Tensor) -> str:
+    shape = (
+        None if each.shape is None else "x".join("?" if side is None else str(side) for side in each.shape)
+    )
+    scale = None if each.scale is None else f"scale {each.scale:.6g}, zero point {each.zero_point}"
+    return " ".join(part for part in (each.name, each.dtype, shape, each.layout, scale) if part)
+
+
+def _operators(found: Inspection) -> str | None:
+    if found.operators is None:
+        return None
+    named = [f"{count} {name}" for name, count in found.operator_types.items()]
+    more = f", and {len(named) - _SHOWN_TYPES} more types" if len(named) > _SHOWN_TYPES else ""
+    return f"{found.operators}: {', '.join(named[:_SHOWN_TYPES])}{more}"
+
+
+def _print_trips(trips: list[Trip]) -> None:
+    for trip in trips:
+        stdout().print(f"{trip.severity}: {trip.text} [{trip.code}]", markup=False, soft_wrap=True)

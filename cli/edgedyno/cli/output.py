@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from edgedyno.core.precision import ran_otherwise
 from edgedyno.core.result import NOT_TRIED
 from edgedyno.core.stages import end_to_end_seconds
 from edgedyno.core.units import format_seconds
@@ -55,7 +56,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
 
 
 RESULT_COLUMNS = (
-    "board", "model", "runtime", "precision", ">threads", "cores", ">p50", "±", ">accuracy",
+    "board", "model", "runtime", "variant", "precision", ">threads", "cores", ">p50", "±", ">accuracy",
     ">drop", ">end to end", ">missed", ">throughput", ">slowdown", "energy", "note",
 )  # fmt: skip
 
@@ -72,6 +73,7 @@ def result_row(result: Result) -> list[object]:
         result.board,
         result.model,
         result.runtime,
+        result.variant,
         _precision(result),
         result.threads,
         result.cores,
@@ -97,8 +99,8 @@ def _scenario_cells(result: Result) -> tuple[str | None, str | None, str | None]
 
 
 def _precision(result: Result) -> str:
-    ran = result.effective_precision
-    return result.precision if ran in (None, result.precision) else f"{result.precision} (ran {ran})"
+    ran = ran_otherwise(result)
+    return result.precision if ran is None else f"{result.precision} (ran {ran})"
 
 
 def _half_width(result: Result) -> str | None:
@@ -120,21 +122,32 @@ def note(result: Result) -> str:
     return "not settled in the time given" if result.settled is False else ""
 
 
+def _runtime(result: Result, others: Iterable[Result]) -> str:
+    """Write the runtime, with its version where there are several of it."""
+    versions = {other.runtime_version for other in others if other.runtime == result.runtime}
+    several = len(versions) > 1 and result.runtime_version
+    return f"{result.runtime} {result.runtime_version}" if several else result.runtime
+
+
 def print_results(results: list[Result], *, title: str = "") -> None:
     """Print results as a table, without the columns that say the same or nothing in every row.
 
     What a search left out is told in one line beneath.
     """
     left_out = [one.failure.text for one in results if one.failure and one.failure.code == NOT_TRIED]
-    rows = [
-        result_row(result) for result in results if not (result.failure and result.failure.code == NOT_TRIED)
-    ]
+    tried = [result for result in results if not (result.failure and result.failure.code == NOT_TRIED)]
+    rows = [result_row(result) for result in tried]
+    for row, result in zip(rows, tried, strict=True):
+        row[RESULT_COLUMNS.index("runtime")] = _runtime(result, tried)
     names = list(RESULT_COLUMNS)
     dull = {
         index
         for index, name in enumerate(names)
         if all(row[index] in (None, "") for row in rows)
-        or (name in ("board", "model", "cores", "runtime") and len({row[index] for row in rows}) == 1)
+        or (
+            name in ("board", "model", "cores", "runtime", "variant")
+            and len({row[index] for row in rows}) == 1
+        )
     }
     shown = [index for index in range(len(names)) if index not in dull]
     print_table(title, [names[i] for i in shown], [[row[i] for i in shown] for row in rows])

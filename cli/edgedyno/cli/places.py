@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.agent.config import AgentConfig, find_state_dir, load_config
+from edgedyno.agent.provision.made import all_environments, builder_interpreters
+from edgedyno.cli.output import say
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from edgedyno.core.run import Environment
 
 
 def cache_folder() -> Path:
@@ -20,6 +25,31 @@ def cache_folder() -> Path:
     given = os.environ.get("EDGEDYNO_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else base / "edgedyno"
+
+
+def known_environments(named: Sequence[Environment] = ()) -> list[Environment]:
+    """Return the interpreters that are named, else those of the agent's configuration, and those made here.
+
+    A configuration that this user may not read belongs to the board's service: it is told, and left out.
+    """
+    config = _config(tell=True)
+    return all_environments(named or config.runtimes, find_state_dir(config))
+
+
+def known_builders() -> dict[str, str]:
+    """Return for each format the interpreter made here that has its tool."""
+    return builder_interpreters(find_state_dir(_config(tell=False)))
+
+
+def _config(*, tell: bool) -> AgentConfig:
+    try:
+        return load_config()
+    except ConfigError as error:
+        if error.code != "config.unreadable":
+            raise
+        if tell:
+            say(f"{error}; going on without it")
+        return AgentConfig()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from edgedyno.controller.lab.variants import Building
     from edgedyno.core.messages import Progress as Step
 
 
@@ -79,3 +80,51 @@ class ExecutionProgress:
         if self._last.get(name) != text:
             self._last[name] = text
             stderr().print(f"{name}: {text}", markup=False, soft_wrap=True)
+
+
+class BuildProgress:
+    """Shows how far builds have come, and then their scores: a bar on a terminal, else a line for each variant."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=stderr(),
+            transient=True,
+            disable=not stderr().is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, step: Building) -> None:
+        """Show which variant is being built."""
+        if step.done == step.total:
+            return
+        text = f"{step.format} {step.precision}"
+        if self._bars.disable:
+            stderr().print(f"building {text} ({step.done + 1} of {step.total})", markup=False)
+        else:
+            self._update(text, step.done, step.total)
+
+    def show_images(self, done: int, total: int) -> None:
+        """Show how many images were scored."""
+        if not self._bars.disable:
+            self._update("scoring, images", done, total)
+        elif done == 1:
+            stderr().print(f"scoring on {total} images", markup=False)
+
+    def _update(self, text: str, done: int, total: int) -> None:
+        if self._task is None:
+            self._task = self._bars.add_task(text, total=total)
+        self._bars.update(self._task, description=text, completed=done, total=total)

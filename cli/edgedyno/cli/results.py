@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_results, print_table, say
+from edgedyno.cli.places import read_results
+from edgedyno.cli.profiles import read_from_folder, show_profiles
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.stages import END_TO_END, end_to_end_seconds
 from edgedyno.core.units import format_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgedyno.core.result import Result
 
 
@@ -31,16 +36,36 @@ def list_results(*, job: str | None, board: str | None, url: str, as_json: bool)
         say("no results yet")
 
 
-def show(trial: str, *, job: str | None, url: str, as_json: bool) -> None:
-    """Print every field of one trial's result."""
+def show(
+    trial: str, *, job: str | None, url: str, as_json: bool, profile: bool = False, top: int = 20
+) -> None:
+    """Print every field of one trial's result, or its profile by operator; `job` may be a folder of a run."""
+    folder = Path(job) if job and Path(job).is_dir() else None
+    if folder is not None:
+        found = _matching(read_results(folder), trial)
+        _show(found, read=read_from_folder(folder), as_json=as_json, profile=profile, top=top)
+        return
     with Controller(url) as controller:
-        results = controller.results(job=job)
+        found = _matching(controller.results(job=job), trial)
+        _show(found, read=controller.artifact, as_json=as_json, profile=profile, top=top)
+
+
+def _matching(results: list[Result], trial: str) -> list[Result]:
     found = [result for result in results if result.trial.startswith(trial)]
     if not found:
         hint = nearest(trial, [result.trial for result in results])
         raise ConfigError(
             f"no result has the trial id {trial!r}{hint}; `edgedyno results list --json` has them all"
         )
+    return found
+
+
+def _show(
+    found: list[Result], *, read: Callable[[str], bytes], as_json: bool, profile: bool, top: int
+) -> None:
+    if profile:
+        show_profiles(found, read=read, top=top, as_json=as_json)
+        return
     if as_json:
         print_json(found)
         return

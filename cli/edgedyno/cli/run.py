@@ -14,12 +14,12 @@ import msgspec
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
 from edgedyno.cli.output import print_json, say
-from edgedyno.cli.places import cache_folder, write_atomic, write_results
-from edgedyno.cli.progress import ExecutionProgress
+from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
+from edgedyno.cli.progress import BuildProgress, ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import load_job, resolve_job
-from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
+from edgedyno.controller.lab.variants import build_variants, needs_reduce_range, wanted_formats
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgedyno.controller.lab.verdict import Verdict
+    from edgedyno.core.board import Capabilities
     from edgedyno.core.result import Result
 
 STOP_SECONDS = 20.0  # a runner ends its burst, writes what it has and stops its workers
@@ -39,7 +40,7 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
     folder = _usable(out or Path("edgedyno-out") / spec.name)
-    request = _prepare(resolved, store, folder, [_environment(text) for text in pythons])
+    request = _prepare(resolved, store, folder, known_environments([_environment(text) for text in pythons]))
     with ExecutionProgress() as progress:
         measured, files = _measure(request, folder / ".run", progress, spec.name)
 
@@ -80,14 +81,8 @@ def _prepare(
     resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
 ) -> RunRequest:
     say("looking at this board")
-    capabilities = read_capabilities(environments=environments or None)
-    say(f"building the variants of {resolved.model.name}")
-    variants = build_variants(
-        resolved,
-        store=store,
-        precisions=resolved.spec.sweep.precisions,
-        reduce_range=needs_reduce_range(capabilities.cpu.features),
-    )
+    capabilities = read_capabilities(environments=environments)
+    variants = _build(resolved, store, capabilities)
     board = AgentConfig().board_id
     manifest = Manifest(
         job=resolved.spec.name,
@@ -109,6 +104,22 @@ def _prepare(
         work_dir=str((folder / ".run" / "work").absolute()),
         environments=environments,
     )
+
+
+def _build(resolved: ResolvedJob, store: ContentStore, capabilities: Capabilities) -> list[Variant]:
+    sweep, tools = resolved.spec.sweep, known_builders()
+    formats = wanted_formats(sweep, capabilities.runtimes, tools, resolved.prebuilt)
+    say(f"building the variants of {resolved.model.name}: {', '.join(formats)}")
+    with BuildProgress() as progress:
+        return build_variants(
+            resolved,
+            store=store,
+            precisions=sweep.precisions,
+            reduce_range=needs_reduce_range(capabilities.cpu.features),
+            formats=formats,
+            tools=tools,
+            progress=progress.show,
+        )
 
 
 def _files(variants: list[Variant], resolved: ResolvedJob, store: ContentStore) -> dict[str, str]:
@@ -217,7 +228,12 @@ def _write(
     from edgedyno.controller.lab.report import Section, render_report
 
     for result in results:
-        for kind, sha256 in (("samples", result.samples_sha256), ("predictions", result.predictions_sha256)):
+        kinds = (
+            ("samples", result.samples_sha256),
+            ("predictions", result.predictions_sha256),
+            ("profiles", result.profile_sha256),
+        )
+        for kind, sha256 in kinds:
             if sha256:
                 write_atomic(folder / kind / f"{sha256}.json", read(sha256))
     write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))

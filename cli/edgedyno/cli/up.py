@@ -11,13 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import yaml
 
 from edgedyno.cli.broker import broker_command
 from edgedyno.cli.client import Controller
 from edgedyno.cli.jobs import follow, submit_file
 from edgedyno.cli.output import say
-from edgedyno.cli.places import write_atomic, write_results
+from edgedyno.cli.places import known_environments, write_atomic, write_results
 from edgedyno.cli.processes import Children, free_port, is_listening
 from edgedyno.cli.verdict import decode_verdicts, print_verdicts
 from edgedyno.core.errors import EdgedynoError, RetryableError
@@ -71,6 +72,7 @@ def _start(children: Children, folder: Path, port: int) -> str:
             "board": BOARD,
             "state_dir": str(folder / "agent"),
             "broker": {"host": "127.0.0.1", "port": broker_port},
+            "runtimes": msgspec.to_builtins(known_environments()),
         })
     )  # fmt: skip
     children.start("agent", [*me, "agent", "run", "--config", str(agent)])

@@ -54,6 +54,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """For a request body that is not an artifact; a job with 50,000 images takes 9 MB."""
     inbox_messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
     """Messages that may wait for the database before the broker is made to wait."""
+    builders: dict[str, str] = {}
+    """By format (ncnn, openvino, tflite, mnn, rknn) the interpreter with the tools that build it."""
 
     @property
     def url(self) -> str:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
-CELL = ("board", "model", "runtime", "precision", "threads", "cores", "batch", "scenario")
+CELL = (
+    *("board", "model", "runtime", "runtime_version", "precision", "format", "variant"),
+    *("threads", "cores", "batch", "scenario"),
+)
 STATES: tuple[str, ...] = get_args(ExecutionState)
 PERCENTILES = ("min", "p50", "mean", "p90", "p95", "p99", "p50_low", "p50_high")
 
@@ -178,7 +181,10 @@ def cell_of(result: Result) -> tuple[str, ...]:
         result.board,
         result.model,
         result.runtime,
+        result.runtime_version or "",
         result.precision,
+        result.format,
+        result.variant,
         str(result.threads),
         result.cores,
         str(result.batch),
@@ -227,14 +233,14 @@ def _results(cells: list[Cell]) -> Iterator[Metric]:
                 family.add_metric(cell_of(cell.result), value)
         yield family
     recommended = _gauge("result_recommended", "Whether the newest verdict recommends the cell.", CELL)
-    facts = [*CELL, "runtime_version", "effective_precision", "format", "power_source"]
+    facts = [*CELL, "effective_precision", "power_source"]
     info = _gauge("result_info", "How the cell was run.", facts)
     for cell in cells:
         result = cell.result
         if cell.recommended is not None:
             recommended.add_metric(cell_of(result), cell.recommended)
         energy = result.energy_joules_per_inference
-        extra = (result.runtime_version, result.effective_precision, result.format, energy and energy.source)
+        extra = (result.effective_precision, energy and energy.source)
         info.add_metric([*cell_of(result), *(str(fact or "") for fact in extra)], 1)
     yield from (recommended, info)
 

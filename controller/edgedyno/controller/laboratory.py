@@ -23,6 +23,7 @@ from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,14 @@ class Laboratory(Protocol):
     """What the service asks of the lab; every call may raise EdgedynoError."""
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
+        self,
+        resolved: ResolvedJob,
+        precisions: list[Precision],
+        *,
+        reduce_range: bool,
+        formats: list[str],
     ) -> list[Variant]:
-        """Build a job's variants."""
+        """Build a job's variants in these formats."""
 
     async def score(self, results: list[Result], resolved: ResolvedJob) -> list[Result]:
         """Fill in accuracy and drop."""
@@ -60,6 +66,9 @@ class Build(Task, frozen=True):
     resolved: ResolvedJob
     precisions: list[Precision]
     reduce_range: bool
+    formats: list[str]
+    tools: dict[str, str]
+    """Interpreter with the tools of each format."""
 
 
 class Score(Task, frozen=True):
@@ -99,15 +108,21 @@ _answer = msgspec.json.Decoder(Answer)
 class ChildLaboratory:
     """The real lab over the artifact store in `store_dir`."""
 
-    def __init__(self, store_dir: Path) -> None:
+    def __init__(self, store_dir: Path, *, builders: Mapping[str, str] | None = None) -> None:
+        self._tools = dict(builders or {})
         self._builder = _Child("build", store_dir)
         self._evaluator = _Child("evaluate", store_dir)
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
+        self,
+        resolved: ResolvedJob,
+        precisions: list[Precision],
+        *,
+        reduce_range: bool,
+        formats: list[str],
     ) -> list[Variant]:
-        """Build a job's variants; when the caller gives up, the child ends."""
-        answer = await self._builder.ask(Build(resolved, precisions, reduce_range))
+        """Build a job's variants in these formats; when the caller gives up, the child ends."""
+        answer = await self._builder.ask(Build(resolved, precisions, reduce_range, formats, self._tools))
         return msgspec.json.decode(answer, type=list[Variant])
 
     async def score(self, results: list[Result], resolved: ResolvedJob) -> list[Result]:

@@ -30,7 +30,12 @@ def do(task: AnyTask, store_dir: Path) -> Any:
         from edgedyno.controller.lab.variants import build_variants
 
         return build_variants(
-            task.resolved, store=store, precisions=task.precisions, reduce_range=task.reduce_range
+            task.resolved,
+            store=store,
+            precisions=task.precisions,
+            reduce_range=task.reduce_range,
+            formats=task.formats,
+            tools=task.tools,
         )
     if isinstance(task, Score):
         from edgedyno.controller.lab.scoring import score_results

@@ -52,6 +52,7 @@ class Scheduler:
         ring: Ring,
         *,
         needs_reduce_range: submission.ReduceRange,
+        wanted_formats: submission.WantedFormats,
         leadership: Leadership | None = None,
     ) -> None:
         self._database = database
@@ -60,6 +61,7 @@ class Scheduler:
         self._presence = presence
         self._ring = ring
         self._needs_reduce_range = needs_reduce_range
+        self._wanted_formats = wanted_formats
         self._leadership = leadership or Leadership(database.engine)
         self._wake = asyncio.Event()
         self._builds: dict[str, asyncio.Task[None]] = {}
@@ -211,9 +213,19 @@ class Scheduler:
         for build in await self._database.read(jobs.read_builds, job):
             if build.variants is not None:
                 continue
+            formats = await self._database.read(
+                submission.formats_of,
+                resolved,
+                job,
+                reduce_range=build.reduce_range,
+                wanted_formats=self._wanted_formats,
+            )
             started = time.monotonic()
             variants = await self._laboratory.build(
-                resolved, list(resolved.spec.sweep.precisions), reduce_range=build.reduce_range
+                resolved,
+                list(resolved.spec.sweep.precisions),
+                reduce_range=build.reduce_range,
+                formats=formats,
             )
             seconds = time.monotonic() - started
             self.builds += 1

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.config import ControllerConfig
     from edgedyno.controller.submission import ReduceRange
+    from edgedyno.core.board import RuntimeInfo
+    from edgedyno.core.manifest import ResolvedJob
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Service:
         needs_reduce_range: ReduceRange | None = None,
     ) -> None:
         self._config = config
-        self._laboratory = laboratory or ChildLaboratory(config.artifacts_dir)
+        self._laboratory = laboratory or ChildLaboratory(config.artifacts_dir, builders=config.builders)
         self._needs_reduce_range = needs_reduce_range or _needs_reduce_range
         self._tasks: list[asyncio.Task[None]] = []
         self.url = ""
@@ -73,6 +75,11 @@ class Service:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+
+    def _wanted_formats(self, resolved: ResolvedJob, runtimes: list[RuntimeInfo]) -> list[str]:
+        from edgedyno.controller.lab.variants import wanted_formats
+
+        return wanted_formats(resolved.spec.sweep, runtimes, self._config.builders.keys(), resolved.prebuilt)
 
     def _open_database(self, stack: AsyncExitStack) -> Database:
         folder = Path(self._config.data_dir)
@@ -110,6 +117,7 @@ class Service:
             presence,
             doorbell.ring,
             needs_reduce_range=self._needs_reduce_range,
+            wanted_formats=self._wanted_formats,
         )
         reception = Reception(database, inbox, clock, presence, link.send, lease_seconds=config.lease_seconds)
 

@@ -10,16 +10,18 @@ import msgspec
 
 from edgedyno.controller.store import executions, jobs
 from edgedyno.controller.store.boards import Board, read_boards
+from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import UnsupportedError
+from edgedyno.core.manifest import ResolvedJob
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from edgedyno.core.job import BoardSelector
-    from edgedyno.core.manifest import ResolvedJob
 
 ReduceRange = Callable[[list[str]], bool]
+WantedFormats = Callable[[ResolvedJob, list[RuntimeInfo]], list[str]]
 _SHOWN = 3
 
 
@@ -27,6 +29,7 @@ def needed_files(resolved: ResolvedJob) -> list[str]:
     """Return the sha256 of every file that the job names, each once."""
     names = [resolved.source.sha256, *(image.file.sha256 for image in resolved.images)]
     names += [file.sha256 for file in resolved.calibration]
+    names += [variant.file.sha256 for variant in resolved.prebuilt if variant.file]
     if resolved.annotations is not None:
         names.append(resolved.annotations.sha256)
     return list(dict.fromkeys(names))
@@ -87,3 +90,26 @@ def submit(
             connection, job=job, board=board, reduce_range=reduce_range, now_seconds=now_seconds
         )
     return job, list(reduce)
+
+
+def formats_of(
+    connection: Connection,
+    resolved: ResolvedJob,
+    job: str,
+    *,
+    reduce_range: bool,
+    wanted_formats: WantedFormats,
+) -> list[str]:
+    """Return the formats that one build of a job has to give: what the runtimes of its boards want."""
+    names = {
+        execution.board
+        for execution in executions.of_jobs(connection, [job])
+        if execution.reduce_range == reduce_range
+    }
+    runtimes = [
+        info
+        for board in read_boards(connection)
+        if board.board in names and board.capabilities
+        for info in board.capabilities.runtimes
+    ]
+    return wanted_formats(resolved, runtimes)

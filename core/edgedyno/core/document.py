@@ -6,7 +6,7 @@ import difflib
 import re
 import types
 import typing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import yaml
@@ -15,17 +15,23 @@ from msgspec import inspect
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.units import format_quantity, parse_quantity
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 T = TypeVar("T")
 MAX_DEPTH = 50
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
-def decode_yaml(text: str, kind: type[T], *, file: str = "<text>") -> T:
+def decode_yaml(
+    text: str, kind: type[T], *, file: str = "<text>", expand: Callable[[Any], Any] | None = None
+) -> T:
     """Decode `text` into `kind`.
 
     Unknown keys are errors, and quantities such as `100 ms` become SI floats where the type has a dimension.
-    Raises ConfigError with one line for each mistake found.
+    `expand` may complete the plain data before it is checked. Raises ConfigError with one line for each
+    mistake found.
     """
     root = _compose(text, file)
     if root is None:
@@ -34,6 +40,8 @@ def decode_yaml(text: str, kind: type[T], *, file: str = "<text>") -> T:
         )
     document = _Document(file)
     data = document.read(root, ())
+    if expand is not None and not document.mistakes:
+        data = expand(data)
     data = document.check(data, inspect.type_info(kind), ())
     if not document.mistakes:
         try:
@@ -41,6 +49,16 @@ def decode_yaml(text: str, kind: type[T], *, file: str = "<text>") -> T:
         except msgspec.ValidationError as error:
             document.add_msgspec(error, data)
     raise ConfigError("\n".join(document.mistakes), code="document.invalid")
+
+
+def read_plain(text: str, *, file: str = "<text>") -> Any:
+    """Read `text` as plain data; raises ConfigError for what is not YAML."""
+    root = _compose(text, file)
+    document = _Document(file)
+    data = None if root is None else document.read(root, ())
+    if document.mistakes:
+        raise ConfigError("\n".join(document.mistakes), code="document.invalid")
+    return data
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:

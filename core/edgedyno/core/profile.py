@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Task = Literal["detect", "classify"]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -19,9 +19,29 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     colour: Literal["BGR", "RGB"] = "RGB"
     resize: Literal["letterbox-topleft", "letterbox-center", "stretch", "resize-crop"] = "letterbox-center"
+    crop: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    """Of resize-crop: share of the sides that stays; 0.875 is a resize to 256 and a crop of 224."""
     pad: int = 114
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+
+
+class Priors(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The boxes that SSD's raw outputs are relative to, in order: cell by cell of each stride's grid.
+
+    As TensorFlow's object detection makes them: scales from `min_scale` to `max_scale`, one for each stride.
+    """
+
+    min_scale: float = 0.2
+    max_scale: float = 0.95
+    aspect_ratios: list[float] = field(default_factory=lambda: [1.0, 2.0, 0.5, 3.0, 1.0 / 3.0])
+    reduce_lowest: bool = True
+    """Whether the first grid has three boxes a cell, of ratio 1, 2 and 0.5, whatever `aspect_ratios` says."""
+    order: Literal["yxhw", "xywh"] = "yxhw"
+    """Of a box's four numbers."""
+    centre_scale: float = 10.0
+    size_scale: float = 5.0
+    """What the model's numbers were multiplied by in training (the inverse of Caffe's variances 0.1 and 0.2)."""
 
 
 class OutputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,6 +51,17 @@ class OutputSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     boxes: Literal["pixels", "fraction"] = "pixels"
     """Unit of the boxes, where the decoder leaves it open: pixels of the input, or fractions of its sides."""
     strides: list[int] = []
+    """Pixels of the input to a grid's cell, finest grid first; empty: the decoder's usual ones."""
+    anchors: list[list[float]] = []
+    """Of YOLOv5's raw heads: width, height, width, height, … in pixels for each stride; empty: YOLOv5's own."""
+    bins: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Of a distance's distribution: 16 in YOLOv8 and YOLO11, 8 in NanoDet (its reg_max plus 1); 0: as there."""
+    cell_centre: float = 0.5
+    """Of NanoDet: where in its cell a distance is measured from; 0 for NanoDet-Plus."""
+    background: bool = False
+    """Whether the first class of the scores is the background, which is then dropped."""
+    priors: Priors | None = None
+    """Of SSD's raw outputs; None where the model's boxes are corners already."""
     score_threshold: float = 0.005
     iou_threshold: float = 0.65
     max_detections: int = 300
@@ -71,21 +102,45 @@ class Prebuilt(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """Where it differs from the model's."""
 
 
+class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An object that the model has to see in a known image."""
+
+    label: str | int = field(name="class")
+    """Name of the class, or its index where classes have no names."""
+    box: tuple[float, float, float, float] | None = None
+    """x, y, width, height in pixels of the image; None for classification."""
+    min_iou: float = 0.5
+    min_score: float = 0.3
+
+
+class KnownImage(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An image whose content is known, to see whether profile and model fit together."""
+
+    image: str
+    """Path relative to the profile."""
+    expect: list[Expected]
+
+
 class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the user wants to deploy, from one FP32 source file."""
 
     name: Name
     task: Task
-    source: str
-    """Path of the FP32 ONNX file, relative to the profile."""
     input: InputSpec
     output: OutputSpec
-    classes: str | list[str] = "coco80"
+    source: str = ""
+    """Path of the FP32 ONNX file, relative to the profile; empty in a template, which others extend."""
+    extends: str | None = None
+    """Name or path of a profile that says what is left out here; taken up when YAML is read, and None then."""
+    classes: str | list[str] | int = "coco80"
+    """Names, a text file of them, `coco80`, `coco90`, or how many there are where they have no names."""
     sha256: Sha256 | None = None
     """Of the source file; checked when given."""
     quantize: QuantizeSpec = QuantizeSpec()
     variants: list[Prebuilt] = []
     """The user's own files, beside those that edgedyno builds; one of a format and precision takes its place."""
+    selftest: list[KnownImage] = []
+    """Images that tell whether input and output are described rightly."""
     licence: str | None = None
     origin: str | None = None
 

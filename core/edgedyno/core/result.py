@@ -12,6 +12,8 @@ from edgedyno.core.profile import Sha256
 Status = Literal["ok", "failed", "skipped"]
 NOT_TRIED = "search.not_tried"
 """Failure code of a skipped trial that a search left out."""
+SIMULATED = "simulated"
+"""How the reason begins why a trial has no latency whose runtime only imitates the device."""
 
 
 class LatencySummary(Struct, frozen=True):
@@ -280,7 +282,7 @@ class OperatorTime(Struct, frozen=True, omit_defaults=True):
     type: str
     """As the runtime calls it, such as `Conv` or `ConvolutionDepthWise`."""
     precision: str
-    """fp32, fp16, int8, converting, other or unknown."""
+    """fp32, tf32, fp16, bf16, int8, converting, other or unknown."""
     seconds: float
     """Per inference, mean over the profiled ones."""
 
@@ -332,5 +334,6 @@ class Predictions(Struct, frozen=True):
     variant_sha256: Sha256
     runtime: str
     preparation_sha256: Sha256
-    """Fingerprint of the prepared inputs: equal for all variants of a model, or the comparison is void."""
+    """Fingerprint of the images as the model's profile prepares them: equal for all variants, or the comparison
+    is void."""
     images: list[ImagePrediction]

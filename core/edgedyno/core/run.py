@@ -16,6 +16,8 @@ class Environment(Struct, frozen=True):
 
     name: str
     python: str
+    runtimes: list[str] = []
+    """Which to look for in it; empty: every one."""
 
 
 class RunRequest(Struct, frozen=True):

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from edgedyno.core.board import Capabilities
+from edgedyno.core.environment import EnvironmentProfile
 from edgedyno.core.job import JobSpec
 from edgedyno.core.messages import AnyMessage
 from edgedyno.core.profile import DatasetProfile, ModelProfile
-from edgedyno.core.result import Predictions, Result, Samples
+from edgedyno.core.result import OperatorProfile, Predictions, Result, Samples
 
 SCHEMAS: dict[str, Any] = {
     "job": JobSpec,
@@ -20,7 +21,9 @@ SCHEMAS: dict[str, Any] = {
     "result": Result,
     "samples": Samples,
     "predictions": Predictions,
+    "profile": OperatorProfile,
     "capabilities": Capabilities,
+    "environment": EnvironmentProfile,
     "message": AnyMessage,
 }
 
@@ -30,7 +33,7 @@ def schema_text(name: str) -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"edgedyno {name}",
-        **_allow_quantities(msgspec.json.schema(SCHEMAS[name])),
+        **_allow_extending(_allow_quantities(msgspec.json.schema(SCHEMAS[name]))),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -43,3 +46,11 @@ def _allow_quantities(schema: Any) -> Any:
         return schema
     changed = {key: _allow_quantities(item) for key, item in schema.items()}
     return {**changed, "type": ["number", "string"]} if "x-dimension" in schema else changed
+
+
+def _allow_extending(schema: Any) -> Any:
+    """Let a model's profile leave out what it takes from the one that it extends."""
+    profile = schema.get("$defs", {}).get("ModelProfile")
+    if profile is not None:
+        profile["anyOf"] = [{"required": ["extends"]}, {"required": profile.pop("required")}]
+    return schema

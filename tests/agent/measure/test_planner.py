@@ -32,6 +32,8 @@ INT8 = Variant("int8", "onnx", ArtifactRef("b" * 64, 5))
 def cells(
     *variants: Variant, runtimes: list[RuntimeInfo] | None = None, cpus: int = 4, **sweep: Any
 ) -> tuple[list[Cell], list[Cell]]:
+    if "named" in sweep:
+        sweep["runtimes"] = sweep.pop("named")
     sweep.setdefault("precisions", list(dict.fromkeys(variant.precision for variant in variants)))
     manifest = Manifest("j", "j.b", MODEL, list(variants), Sweep(**sweep), Measure())
     found = plan(manifest, capabilities(*([ORT] if runtimes is None else runtimes), cpus=cpus))
@@ -134,7 +136,14 @@ def test_runtime_that_is_not_there() -> None:
     _, skipped = cells(FP32, threads=[1], runtimes=[ORT, LITERT], cores=["all"])
     assert skipped == []
     found = plan(
-        Manifest("j", "e", MODEL, [FP32], Sweep(["litert", "onxruntime"], ["fp32"], [1]), Measure()),
+        Manifest(
+            "j",
+            "e",
+            MODEL,
+            [FP32],
+            Sweep(runtimes=["litert", "onxruntime"], precisions=["fp32"], threads=[1]),
+            Measure(),
+        ),
         capabilities(ORT, LITERT),
     )
     assert found.trials == []
@@ -167,11 +176,11 @@ def test_asked_runtime_cannot_load_the_format() -> None:
         "e",
         MODEL,
         [Variant("fp32", "ncnn", ArtifactRef("c" * 64, 1))],
-        Sweep(["onnxruntime"], ["fp32"], [1]),
+        Sweep(runtimes=["onnxruntime"], precisions=["fp32"], threads=[1]),
         Measure(),
     )
     (cell,) = plan(manifest, capabilities(ORT)).skipped
-    assert reason(cell) == "onnxruntime 1.31.1 loads onnx; found a variant of format 'ncnn'"
+    assert reason(cell) == "onnxruntime 1.31.1 loads onnx; found fp32 variants in 'ncnn'"
 
 
 def test_two_versions_of_one_runtime_are_two_runtimes() -> None:
@@ -181,6 +190,103 @@ def test_two_versions_of_one_runtime_are_two_runtimes() -> None:
         ("1.19.2", "old"),
     ]
     assert len({cell.trial for cell in trials}) == 2
+
+
+def test_a_job_names_a_version() -> None:
+    for wanted, version in (("1.19.2", "1.19.2"), ("1.31", "1.31.1"), ("31.1", "1.31.1")):
+        trials, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=[f"onnxruntime@{wanted}"])
+        assert [cell.runtime_version for cell in trials] == [version]
+    both, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=["onnxruntime@1.19.2", "onnxruntime"])
+    assert len(both) == 2
+    trials, skipped = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT], named=["onnxruntime@1.31.2"])
+    assert trials == []
+    assert [(cell.runtime, reason(cell)) for cell in skipped] == [
+        (
+            "onnxruntime",
+            (
+                "found no 'onnxruntime@1.31.2' on this board, expected one of onnxruntime@1.31.1, "
+                "onnxruntime@1.19.2; did you mean 'onnxruntime@1.31.1'?"
+            ),
+        )
+    ]
+
+
+OPENVINO = RuntimeInfo("openvino", "2026.4.1", available=True, formats=["openvino", "onnx"])
+NCNN = RuntimeInfo("ncnn", "1.0.20261020", available=True, formats=["ncnn"])
+OV32 = Variant("fp32", "openvino", ArtifactRef("c" * 64, 10))
+OV8 = Variant("int8", "openvino", failure=Failure("variant.failed", "NNCF found nothing to quantize"))
+NCNN8 = Variant("int8", "ncnn", ArtifactRef("d" * 64, 5), name="kl")
+NCNN8_ACIQ = Variant("int8", "ncnn", ArtifactRef("e" * 64, 5), name="aciq")
+NO_NCNN8 = Variant("int8", "ncnn", failure=Failure("variant.failed", "no scales"), name="minmax")
+BOARD = [ORT, OPENVINO, NCNN]
+
+
+def tried(trials: list[Cell]) -> list[tuple[str, str, str, str]]:
+    return [(cell.runtime, cell.variant.precision, cell.variant.format, cell.variant.name) for cell in trials]
+
+
+def test_a_runtime_takes_the_first_of_its_formats_that_was_built() -> None:
+    trials, skipped = cells(FP32, OV32, INT8, OV8, NCNN8, threads=[1], runtimes=BOARD)
+    assert tried(trials) == [
+        ("onnxruntime", "fp32", "onnx", ""),
+        ("openvino", "fp32", "openvino", ""),
+        ("onnxruntime", "int8", "onnx", ""),
+        ("openvino", "int8", "onnx", ""),
+        ("ncnn", "int8", "ncnn", "kl"),
+    ]
+    assert skipped == []
+
+
+def test_a_runtime_without_another_format_fails_for_the_reason_of_the_build() -> None:
+    trials, skipped = cells(INT8, OV8, NO_NCNN8, threads=[1], runtimes=BOARD)
+    assert tried(trials) == [("onnxruntime", "int8", "onnx", ""), ("openvino", "int8", "onnx", "")]
+    assert [(cell.runtime, reason(cell)) for cell in skipped] == [("ncnn", "no scales")]
+
+
+def test_all_variants_of_the_format_are_tried() -> None:
+    trials, skipped = cells(NCNN8, NCNN8_ACIQ, NO_NCNN8, threads=[1], runtimes=BOARD)
+    assert [cell.variant.name for cell in trials] == ["kl", "aciq"]
+    assert [cell.variant.name for cell in skipped] == ["minmax"]
+    unnamed = structs.replace(NO_NCNN8, name="")
+    _, other = cells(unnamed, threads=[1], runtimes=BOARD)
+    assert other[0].trial != skipped[0].trial
+
+
+def test_a_job_names_formats() -> None:
+    trials, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, formats=["onnx", "openvino"])
+    assert tried(trials) == [
+        ("onnxruntime", "fp32", "onnx", ""),
+        ("openvino", "fp32", "onnx", ""),
+        ("openvino", "fp32", "openvino", ""),
+    ]
+    assert skipped == []
+    trials, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, formats=["onx", "openvino"])
+    assert tried(trials) == [("openvino", "fp32", "openvino", "")]
+    assert [reason(cell) for cell in skipped] == [
+        (
+            "found no format 'onx' among variants and runtimes, expected one of ncnn, onnx, openvino; "
+            "did you mean 'onnx'?"
+        )
+    ]
+
+
+def test_a_named_runtime_that_has_no_variant_says_what_there_is() -> None:
+    trials, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, named=["ncnn", "openvino"])
+    assert tried(trials) == [("openvino", "fp32", "openvino", "")]
+    assert [(cell.runtime, reason(cell)) for cell in skipped] == [
+        ("ncnn", "ncnn 1.0.20261020 loads ncnn; found fp32 variants in 'onnx', 'openvino'")
+    ]
+    _, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, named=["onnxruntime"], formats=["openvino"])
+    assert reason(skipped[0]) == "onnxruntime 1.31.1 loads onnx; the job asks for openvino"
+
+
+def test_ids_of_jobs_with_onnx_only_are_as_they_ever_were() -> None:
+    (trial,), _ = cells(FP32, threads=[2], runtimes=[ORT])
+    _, (failed,) = cells(
+        Variant("int8", "onnx", failure=Failure("quantize.failed", "x")), threads=[1], runtimes=[ORT]
+    )
+    # As version 0.1.0 wrote them.
+    assert (trial.trial, failed.trial) == ("fca27a5591063ec0", "958bf1bcd5a23fdb")
 
 
 def test_variant_that_failed_or_is_missing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,20 +22,22 @@ if TYPE_CHECKING:
 SECONDS = 60
 
 
-def interpreter() -> Path:
-    """Return the environment's interpreter: EDGEDYNO_RUNTIMES names another folder."""
-    python = Path(os.environ.get("EDGEDYNO_RUNTIMES", ROOT / ".runtimes")) / "bin/python"
+def interpreter(name: str = "") -> Path:
+    """Return an environment's interpreter: EDGEDYNO_RUNTIMES, EDGEDYNO_RUNTIMES_TFLITE name other folders."""
+    variable = f"EDGEDYNO_RUNTIMES_{name.upper()}" if name else "EDGEDYNO_RUNTIMES"
+    folder = ROOT / (f".runtimes-{name}" if name else ".runtimes")
+    python = Path(os.environ.get(variable, folder)) / "bin/python"
     if not python.exists():
         pytest.fail(f"{python} is missing: ./scripts/runtimes makes it")
     return python
 
 
 @contextmanager
-def started(runtime: str, cpus: list[int] | None = None) -> Iterator[WorkerProcess]:
-    """Start a worker with the plugin `runtime` loaded."""
+def started(runtime: str, cpus: list[int] | None = None, environment: str = "") -> Iterator[WorkerProcess]:
+    """Start a worker with the plugin `runtime` loaded, in the environment of that name."""
     plugin = next(each for each in find_plugins() if each.name == runtime)
     with tempfile.TemporaryFile() as log:
-        process = WorkerProcess(str(interpreter()), log)
+        process = WorkerProcess(str(interpreter(environment)), log)
         try:
             process.ask("start", SECONDS, plugin=plugin._asdict(), cpus=cpus)
             yield process
@@ -56,3 +59,51 @@ def outputs(process: WorkerProcess, tensor: np.ndarray[Any, Any], folder: Path) 
     np.save(path, tensor)
     answer = process.ask("infer", SECONDS, path=str(path), folder=str(folder), name="output")
     return [np.load(each) for each in answer["outputs"]]
+
+
+def noise(*shape: int) -> np.ndarray[Any, Any]:
+    """Return the same random tensor each time."""
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def expected(model: Path, tensor: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the first output of ONNX Runtime on the CPU for a model with one input."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: tensor})[0])
+
+
+def signal_to_noise_db(found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> float:
+    """Return how far the difference lies below the signal; equal arrays give a very large number."""
+    assert found.shape == wanted.shape
+    noise_power = float(np.sum((found - wanted) ** 2))
+    return 10 * float(np.log10(np.sum(wanted**2) / max(noise_power, 1e-30)))
+
+
+def used_seconds(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def waits_idle(process: WorkerProcess) -> bool:
+    """Tell whether a worker uses next to no processor time while nothing is asked of it."""
+    before = used_seconds(process.pid)
+    time.sleep(0.5)
+    return used_seconds(process.pid) - before <= 0.05
+
+
+def keeps_to_its_cores(
+    runtime: str, model: Path, tensor: np.ndarray[Any, Any], threads: int, folder: Path
+) -> bool:
+    """Load on as many CPUs as threads, infer a few times, and tell whether no thread strays."""
+    cpus = sorted(os.sched_getaffinity(0))[:threads]
+    with started(runtime, cpus, "tflite" if runtime == "tflite" else "") as process:
+        before = process.ask("check", SECONDS)["threads"]
+        load(process, model, folder, threads=threads)
+        outputs(process, tensor, folder)
+        assert len(process.ask("burst", SECONDS, count=5)["latency_ns"]) == 5
+        check = process.ask("check", SECONDS)
+        assert (check["threads"] > before) == (threads > 1)
+        return bool(check["strayed_threads"] == 0) and waits_idle(process)

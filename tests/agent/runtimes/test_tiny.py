@@ -13,9 +13,9 @@ from tests.agent.runtimes import foreign
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize("kind", ["onnx", "tflite", "ncnn", "mnn"])
 def test_tiny_model_is_what_its_script_makes(kind: str) -> None:
-    python = sys.executable if kind == "onnx" else str(foreign.interpreter())
+    python = sys.executable if kind in ("onnx", "ncnn") else str(foreign.interpreter())
     done = subprocess.run(
         [python, str(ROOT / "scripts/make-probe-model"), kind], check=True, capture_output=True, text=True
     )

@@ -37,7 +37,10 @@ def ref(data: bytes, name: str = "") -> ArtifactRef:
 
 
 def capabilities(
-    *, features: tuple[str, ...] = ("asimddp",), labels: dict[str, str] | None = None
+    *,
+    features: tuple[str, ...] = ("asimddp",),
+    labels: dict[str, str] | None = None,
+    runtimes: list[RuntimeInfo] | None = None,
 ) -> Capabilities:
     """Return what an agent would find on a small Arm board."""
     return Capabilities(
@@ -49,7 +52,7 @@ def capabilities(
         memory_bytes=4 * 2**30,
         power=[PowerSource("ina219", "board", available=False, reason="not found")],
         throttle=[ThrottleSource("vcgencmd", available=True)],
-        runtimes=[RuntimeInfo("onnxruntime", "1.20.0", available=True, formats=["onnx"])],
+        runtimes=runtimes or [RuntimeInfo("onnxruntime", "1.20.0", available=True, formats=["onnx"])],
         kernel="6.6.31",
         os="Debian 12",
         agent_version="0.1.0",

@@ -45,17 +45,25 @@ class ScriptedLaboratory:
         self.build_error: EdgedynoError | None = None
         self.score_error: EdgedynoError | None = None
         self.builds: list[bool] = []
+        self.formats: list[list[str]] = []
         self.judged = 0
 
     async def build(
-        self, resolved: ResolvedJob, precisions: list[Precision], *, reduce_range: bool
+        self,
+        resolved: ResolvedJob,
+        precisions: list[Precision],
+        *,
+        reduce_range: bool,
+        formats: list[str],
     ) -> list[Variant]:
-        """Return one variant for each precision."""
+        """Return one variant for each format and precision."""
         self.builds.append(reduce_range)
+        self.formats.append(formats)
         if self.build_error is not None:
             raise self.build_error
         return [
-            Variant(precision, "onnx", ref(f"{precision} {reduce_range}".encode()))
+            Variant(precision, name, ref(f"{name} {precision} {reduce_range}".encode()))
+            for name in formats
             for precision in precisions
         ]
 

@@ -52,7 +52,7 @@ async def lab(store: ContentStore) -> AsyncIterator[ChildLaboratory]:
 async def test_a_child_builds_judges_and_reports(
     lab: ChildLaboratory, store: ContentStore, resolved: ResolvedJob
 ) -> None:
-    variants = await lab.build(resolved, ["fp32", "fp16"], reduce_range=False)
+    variants = await lab.build(resolved, ["fp32", "fp16"], reduce_range=False, formats=["onnx"])
     assert [variant.precision for variant in variants] == ["fp32", "fp16"]
     for variant in variants:
         assert variant.failure is None
@@ -67,12 +67,25 @@ async def test_a_child_builds_judges_and_reports(
     assert page.lstrip().lower().startswith("<!doctype html>")
 
 
+async def test_a_format_without_builder_fails_alone(store: ContentStore, resolved: ResolvedJob) -> None:
+    lab = ChildLaboratory(store.root, builders={"ncnn": "/nowhere/bin/python"})
+    try:
+        built = await lab.build(resolved, ["fp32"], reduce_range=False, formats=["onnx", "ncnn", "mnn"])
+    finally:
+        await lab.close()
+    assert [variant.failure and variant.failure.code for variant in built] == [
+        None,
+        "builder.missing",
+        "builder.missing",
+    ]
+
+
 async def test_a_missing_source_is_an_error_with_a_code(
     lab: ChildLaboratory, store: ContentStore, resolved: ResolvedJob
 ) -> None:
     store.remove(resolved.source.sha256)
     with pytest.raises(RunError) as caught:
-        await lab.build(resolved, ["fp16"], reduce_range=False)
+        await lab.build(resolved, ["fp16"], reduce_range=False, formats=["onnx"])
     assert caught.value.code == "artifact.missing"
 
 

@@ -11,10 +11,12 @@ import pytest_asyncio
 
 from edgedyno.controller import lifecycle, requests
 from edgedyno.controller.clock import FleetClock
+from edgedyno.controller.lab.variants import wanted_formats
 from edgedyno.controller.presence import Presence
 from edgedyno.controller.scheduler import Scheduler
 from edgedyno.controller.store import executions, jobs
 from edgedyno.controller.store.boards import add_board, change_board, take_caps, take_state
+from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.errors import RunError, UnsupportedError
 from edgedyno.core.job import BoardSelector, Timeouts
 from edgedyno.core.messages import Caps, Get, Next, Renew, Response, State, Update
@@ -49,6 +51,9 @@ class Fleet:
             self.presence,
             self._ring,
             needs_reduce_range=lambda features: "asimddp" not in features,
+            wanted_formats=lambda resolved, runtimes: wanted_formats(
+                resolved.spec.sweep, runtimes, ["ncnn"], resolved.prebuilt
+            ),
         )
         self._requests = 0
 
@@ -161,6 +166,21 @@ async def test_one_build_for_each_kind_of_cpu(fleet: Fleet) -> None:
         wanted = next(b for b in builds if b.reduce_range == reduce_range)
         assert sha == {v.file.sha256 for v in wanted.variants or [] if v.file}
     assert set(fleet.rung) >= {"a", "b", "c"}
+
+
+async def test_boards_get_what_their_runtimes_load_first_of_what_can_be_built(fleet: Fleet) -> None:
+    fleet.add("b", features=(), runtimes=[RuntimeInfo("ncnn", "1.0", available=True, formats=["ncnn"])])
+    job = await fleet.submit()
+    assert dict(zip(fleet.laboratory.builds, fleet.laboratory.formats, strict=True)) == {
+        False: ["onnx"],
+        True: ["ncnn"],
+    }
+    manifests = {board: fleet.next(board).manifest for board in ("a", "b")}
+    assert {
+        board: {variant.format for variant in manifest.variants} if manifest else None
+        for board, manifest in manifests.items()
+    } == {"a": {"onnx"}, "b": {"ncnn"}}
+    assert fleet.job_state(job) == "active"
 
 
 async def test_boards_run_one_execution_at_a_time_in_the_order_of_submission(fleet: Fleet) -> None:

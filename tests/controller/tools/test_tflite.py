@@ -57,6 +57,7 @@ def test_int8_takes_integers_and_gives_floats(
     assert min(nearness(model, int8, calibration, folder)) > 20
 
 
+@pytest.mark.long
 def test_excluded_nodes_stay_in_float(
     model: Path, int8: Built, calibration: list[Path], folder: Path
 ) -> None:

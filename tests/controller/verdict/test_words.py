@@ -88,7 +88,9 @@ def test_labels_name_only_what_differs_and_are_unique() -> None:
         Trial("fp32", 1, 0.01, more=big),
         Trial("fp32", 1, 0.01, more={"recipe": "other"}),
     )
-    labels = list(label_trials(results).values())
+    dynamic = Trial("int8", 1, 0.01, more={"variant": "dynamic"})
+    labels = list(label_trials([*results, *Lab().results(dynamic)]).values())
+    assert labels.pop().startswith("INT8 dynamic · onnxruntime")
     assert len(set(labels)) == len(results)
     assert labels[1] == "FP32 · ncnn · 20250101 · 1 thread · all cores"
     assert labels[3] == "FP32 · onnxruntime · 1.22.0 · 1 thread · big cores"

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from edgedyno.agent.measure.inputs import Fingerprint, feed
@@ -23,7 +24,7 @@ from edgedyno.core.vision import decode, decode_classes
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edgedyno.agent.measure.inputs import Fed
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import Manifest
 
 MAX_WORKERS = 6  # variants held in memory at once; more take turns, and each turn prepares the images again
+# Codes of effective_precision after which a trial's figures stand under a wrong name.
+DISQUALIFYING = frozenset(["provider.unused"])
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +85,7 @@ class _Runner:
 
     def _decode(self, paths: list[str], fed: Fed, manifest: Manifest) -> ImagePrediction:
         outputs = [np.load(path, allow_pickle=False) for path in paths]
-        spec = manifest.model.output
+        spec = self.cell.variant.output or manifest.model.output
         if fed.prepared is None:
             raise TypeError("an image without tensor has no outputs to decode")
         began = time.perf_counter()
@@ -105,6 +108,8 @@ class _Runner:
             precision, detail = self._worker.effective_precision()
             self.log.effective_precision, self.log.effective_precision_detail = precision, detail
         except TrialError as error:
+            if error.failure.code in DISQUALIFYING:
+                self.log.failure = error.failure
             self.log.effective_precision_reason = f"{error.failure.code}: {error.failure.text}"
             _log.warning("effective precision of %s on %s: %s", self.key, self.cell.runtime, error)
 
@@ -133,10 +138,10 @@ def run_passes(
 ) -> None:
     """Do every pass that the journal does not have yet; `between` gets images done and to do."""
     missing = [(key, cell) for key, cell in choose_cells(cells).items() if journal.accuracy_pass(key) is None]
-    for start in range(0, len(missing), MAX_WORKERS):
+    for group in _groups(missing):
         runners: list[_Runner] = []
         try:
-            for key, cell in missing[start : start + MAX_WORKERS]:
+            for key, cell in group:
                 runners.append(_Runner(key, cell, launch))
             _run_group(
                 runners,
@@ -154,6 +159,16 @@ def run_passes(
             return
 
 
+def _groups(missing: Sequence[tuple[str, Cell]]) -> Iterator[list[tuple[str, Cell]]]:
+    """Yield passes that go together: those that want their images prepared alike, as many as memory allows."""
+    alike: dict[bytes, list[tuple[str, Cell]]] = {}
+    for key, cell in missing:
+        alike.setdefault(msgspec.json.encode(cell.variant.input), []).append((key, cell))
+    for group in alike.values():
+        for start in range(0, len(group), MAX_WORKERS):
+            yield group[start : start + MAX_WORKERS]
+
+
 def _run_group(
     runners: Sequence[_Runner],
     *,
@@ -166,10 +181,13 @@ def _run_group(
 ) -> None:
     fingerprint = Fingerprint()
     tensor = journal.scratch / "image.npy"
-    for done, fed in enumerate(feed(manifest, launch.files), start=1):
+    own = runners[0].cell.variant.input
+    shown = feed(manifest, launch.files, own)
+    plain = feed(manifest, launch.files) if own else None
+    for done, fed in enumerate(shown, start=1):
         if stop.is_set():
             return
-        fingerprint.add(fed)
+        fingerprint.add(next(plain) if plain else fed)
         if fed.prepared is not None:
             np.save(tensor, fed.prepared.tensor, allow_pickle=False)
         for runner in runners:

@@ -35,13 +35,13 @@ class Fed(NamedTuple):
     """Preparing it took: decoding the file, resizing, normalising; not reading it."""
 
 
-def feed(manifest: Manifest, files: Mapping[str, str]) -> Iterator[Fed]:
-    """Prepare one image after the other; only one is in memory at a time."""
+def feed(manifest: Manifest, files: Mapping[str, str], spec: InputSpec | None = None) -> Iterator[Fed]:
+    """Prepare one image after the other, as `spec` or the model says; only one is in memory at a time."""
     for image in manifest.images:
         try:
             data = Path(files[image.file.sha256]).read_bytes()
             began = time.perf_counter()
-            prepared = prepare(data, manifest.model.input)
+            prepared = prepare(data, spec or manifest.model.input)
             yield Fed(image, prepared, None, time.perf_counter() - began)
         except KeyError:
             yield Fed(image, None, f"image {image.id}: its file was not handed over")
@@ -50,7 +50,11 @@ def feed(manifest: Manifest, files: Mapping[str, str]) -> Iterator[Fed]:
 
 
 class Fingerprint:
-    """Hash over all prepared inputs, in order: equal for all variants, or comparing them is void."""
+    """Hash over all inputs, in order, as the model's profile prepares them: what every variant was shown.
+
+    Equal for all variants, or comparing them is void. A variant with an input of its own sees the same images in
+    its own preparation.
+    """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

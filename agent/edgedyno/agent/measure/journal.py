@@ -64,6 +64,9 @@ class TrialLog(Struct):
     finished: bool = False
     """Settled, eliminated, failed or out of time: not to be measured again."""
     failure: Failure | None = None
+    profile_sha256: str | None = None
+    profile_reason: str | None = None
+    """Why there is no profile; both are None until it was asked for."""
 
 
 class PassLog(Struct):
@@ -75,6 +78,8 @@ class PassLog(Struct):
     effective_precision: str | None = None
     effective_precision_detail: str | None = None
     effective_precision_reason: str | None = None
+    failure: Failure | None = None
+    """Why what ran was not what the trial is named after: it then counts as failed, whatever it measured."""
     preprocess_seconds: list[float] = []
     """Of each image that could be prepared."""
     postprocess_seconds: list[float] = []

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from edgedyno.agent.host.coresets import core_set, memory_node
-from edgedyno.core.document import nearest
+from edgedyno.agent.measure.pairing import pairs
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Failure, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgedyno.core.board import Capabilities, RuntimeInfo
+    from edgedyno.agent.measure.pairing import Engine
+    from edgedyno.core.board import Capabilities
     from edgedyno.core.job import Sweep, Threads
     from edgedyno.core.manifest import Manifest
 
@@ -50,15 +51,6 @@ class Plan(Struct, frozen=True):
     skipped: list[Cell]
 
 
-class _Engine(Struct, frozen=True):
-    """A runtime for one variant, or why there is none."""
-
-    name: str
-    version: str | None
-    environment: str
-    failure: Failure | None = None
-
-
 class _Placing(Struct, frozen=True):
     """Threads on a core set, or why not."""
 
@@ -83,14 +75,13 @@ def plan(manifest: Manifest, capabilities: Capabilities) -> Plan:
 def _cells(manifest: Manifest, capabilities: Capabilities) -> Iterator[Cell]:
     sweep = manifest.sweep
     placings = list(_placings(sweep, capabilities))
-    for variant in _variants(manifest):
-        for engine in _engines(sweep, variant, capabilities.runtimes):
-            for placing in placings:
-                for batch in sweep.batch:
-                    yield _cell(sweep, variant, engine, placing, batch)
+    for variant, engine in pairs(manifest, capabilities.runtimes):
+        for placing in placings:
+            for batch in sweep.batch:
+                yield _cell(sweep, variant, engine, placing, batch)
 
 
-def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, batch: int) -> Cell:
+def _cell(sweep: Sweep, variant: Variant, engine: Engine, placing: _Placing, batch: int) -> Cell:
     scenario = scenario_name(sweep)
     return Cell(
         trial=_trial_id(variant, engine, placing, batch, scenario),
@@ -108,8 +99,9 @@ def _cell(sweep: Sweep, variant: Variant, engine: _Engine, placing: _Placing, ba
     )
 
 
-def _trial_id(variant: Variant, engine: _Engine, placing: _Placing, batch: int, scenario: str) -> str:
-    what = variant.file.sha256 if variant.file else f"{variant.precision}/{variant.format}"
+def _trial_id(variant: Variant, engine: Engine, placing: _Placing, batch: int, scenario: str) -> str:
+    unbuilt = "/".join(filter(None, (variant.precision, variant.format, variant.name)))
+    what = variant.file.sha256 if variant.file else unbuilt
     words = [what, engine.name, engine.version or "", placing.threads, placing.cores, batch, scenario]
     return hashlib.sha256("\n".join(str(word) for word in words).encode()).hexdigest()[:16]
 
@@ -126,69 +118,6 @@ def scenario_name(sweep: Sweep) -> str:
     if scenario.soak is not None:
         return f"soak {scenario.soak.minutes:g} min"
     return "none"
-
-
-def _variants(manifest: Manifest) -> Iterator[Variant]:
-    """Give the variants of each precision that was asked for, and say which has none."""
-    for precision in dict.fromkeys(manifest.sweep.precisions):
-        found = [variant for variant in manifest.variants if variant.precision == precision]
-        for variant in found:
-            if variant.file is None and variant.failure is None:
-                yield _unbuilt(variant)
-            else:
-                yield variant
-        if not found:
-            text = f"the manifest holds no {precision} variant of {manifest.model.name}"
-            yield Variant(precision, "none", failure=Failure("variant.missing", text))
-
-
-def _unbuilt(variant: Variant) -> Variant:
-    text = f"the {variant.precision} variant for {variant.format} has neither a file nor a reason why not"
-    return Variant(variant.precision, variant.format, failure=Failure("variant.missing", text))
-
-
-def _engines(sweep: Sweep, variant: Variant, runtimes: list[RuntimeInfo]) -> Iterator[_Engine]:
-    """Give each runtime that was asked for, or each that can run the variant; one version counts once."""
-    if not sweep.runtimes:
-        fitting = [info for info in runtimes if variant.format in info.formats and info.available]
-        yield from map(_engine, fitting)
-        if not fitting:
-            yield _no_engine(variant, runtimes)
-        return
-    for name in dict.fromkeys(sweep.runtimes):
-        found = [info for info in runtimes if info.name == name]
-        usable = [info for info in found if info.available]
-        if usable:
-            yield from (_fit(info, variant) for info in usable)
-        else:
-            yield _unavailable(name, found, runtimes)
-
-
-def _engine(info: RuntimeInfo) -> _Engine:
-    return _Engine(info.name, info.version, info.environment)
-
-
-def _fit(info: RuntimeInfo, variant: Variant) -> _Engine:
-    if variant.format in info.formats or variant.file is None:
-        return _engine(info)
-    formats = ", ".join(info.formats) or "no format"
-    text = f"{info.name} {info.version} loads {formats}; found a variant of format {variant.format!r}"
-    return _Engine(info.name, info.version, info.environment, Failure("runtime.format", text))
-
-
-def _no_engine(variant: Variant, runtimes: list[RuntimeInfo]) -> _Engine:
-    reasons = "; ".join(f"{info.name}: {info.reason}" for info in runtimes if not info.available)
-    text = f"no runtime on this board can run {variant.format!r}" + (f" ({reasons})" if reasons else "")
-    return _Engine("none", None, "", Failure("runtime.unavailable", text))
-
-
-def _unavailable(name: str, found: list[RuntimeInfo], runtimes: list[RuntimeInfo]) -> _Engine:
-    if found:
-        reasons = "; ".join(f"in {info.environment!r}: {info.reason or 'no reason given'}" for info in found)
-        return _Engine(name, found[0].version, "", Failure("runtime.unavailable", f"{name} {reasons}"))
-    known = [info.name for info in runtimes]
-    text = f"found no runtime {name!r} on this board, expected one of {', '.join(known) or 'none'}"
-    return _Engine(name, None, "", Failure("runtime.unknown", text + nearest(name, known)))
 
 
 def _placings(sweep: Sweep, capabilities: Capabilities) -> Iterator[_Placing]:

@@ -12,8 +12,10 @@ from edgedyno.agent.measure.gating import with_gating
 from edgedyno.agent.measure.race import is_hopeless
 from edgedyno.agent.measure.rounds import judge_rounds
 from edgedyno.agent.measure.scenarios import scenario_fields
+from edgedyno.agent.measure.simulated import REASON as SIMULATED
 from edgedyno.agent.measure.stages import stage_fields
 from edgedyno.agent.measure.stopping import groups_of
+from edgedyno.core.manifest import Failure
 from edgedyno.core.result import Conditions, Result, Status, Validity
 from edgedyno.core.statistics import (
     MIN_GROUPS,
@@ -26,11 +28,10 @@ from edgedyno.core.units import format_seconds
 if TYPE_CHECKING:
     from edgedyno.agent.measure.journal import PassLog, TrialLog
     from edgedyno.agent.measure.planner import Cell
-    from edgedyno.core.manifest import Failure
     from edgedyno.core.run import RunRequest
 
 # What a user asked for and this variant or board cannot do is skipped; everything else is a failure.
-SKIPPING_CODES = frozenset(["batch.fixed"])
+SKIPPING_CODES = frozenset(["batch.fixed", "threads.beyond"])
 
 
 def skipped_result(cell: Cell, request: RunRequest) -> Result:
@@ -42,6 +43,7 @@ def skipped_result(cell: Cell, request: RunRequest) -> Result:
     return Result(
         **_identity(cell, request),
         **_nothing(f"skipped: {reason}"),
+        profile_reason=f"skipped: {reason}" if request.manifest.measure.profile else None,
         status="skipped",
         failure=cell.failure,
         conditions=conditions,
@@ -59,12 +61,15 @@ def trial_result(
     accuracy: PassLog,
     input_name: str,
     samples_sha256: str | None,
+    simulated: bool = False,
 ) -> Result:
-    """Make the record of a trial that was run."""
-    failure = log.failure
+    """Make the record of a trial that was run; of a simulated one nothing that depends on time is kept."""
+    failure = log.failure or accuracy.failure or (_not_simulated(accuracy) if simulated else None)
     measured = (
         _nothing(f"{failure.code}: {failure.text}") if failure else _measured(cell, request, log, accuracy)
     )
+    if simulated:
+        measured |= _timeless()
     return Result(
         **_identity(cell, request),
         **measured,
@@ -77,9 +82,41 @@ def trial_result(
         conditions=_conditions(cell, request, log, input_name),
         validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
         samples_sha256=samples_sha256,
+        **_profile(request, log, failure, simulated=simulated),
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         monotonic_seconds=time.monotonic() if log.monotonic_seconds is None else log.monotonic_seconds,
     )
+
+
+def _profile(
+    request: RunRequest, log: TrialLog, failure: Failure | None, *, simulated: bool
+) -> dict[str, Any]:
+    """Return the profile that was asked for, or why there is none."""
+    if not request.manifest.measure.profile:
+        return {}
+    reason = log.profile_reason or (SIMULATED if simulated else None)
+    if failure is not None:
+        reason = f"{failure.code}: {failure.text}"
+    return {"profile_sha256": log.profile_sha256, "profile_reason": None if log.profile_sha256 else reason}
+
+
+def _not_simulated(accuracy: PassLog) -> Failure | None:
+    """Return why a simulated trial came to nothing: its accuracy pass is all that it is."""
+    if accuracy.predictions_sha256 or accuracy.effective_precision or accuracy.reason is None:
+        return None
+    code, _, text = accuracy.reason.partition(": ")
+    return Failure(code, text) if text else Failure("simulated.failed", accuracy.reason)
+
+
+def _timeless() -> dict[str, Any]:
+    """Return what takes the place of everything that has to do with time or power."""
+    gone = ("latency_seconds", "energy_joules_per_inference", "power_watts", "stages")
+    return {
+        **dict.fromkeys(
+            (*gone[:3], "settled", "throughput_per_second", "preprocess_seconds", "postprocess_seconds")
+        ),
+        **{f"{name}_reason": SIMULATED for name in gone},
+    }
 
 
 def _status(failure: Failure | None) -> Status:
@@ -99,6 +136,7 @@ def _identity(cell: Cell, request: RunRequest) -> dict[str, Any]:
         "trial": cell.trial,
         "variant_sha256": cell.variant_sha256,
         "format": cell.variant.format,
+        "variant": cell.variant.name,
         "runtime": cell.runtime,
         "runtime_version": cell.runtime_version,
         "precision": cell.variant.precision,

@@ -22,8 +22,10 @@ from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.placement import move_runner, read_placement, restored_affinity
 from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
+from edgedyno.agent.measure.profiling import run_profiles
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
+from edgedyno.agent.measure.simulated import is_simulated, without_repetitions
 from edgedyno.agent.measure.supervisor import Deadlines, Launch
 from edgedyno.agent.measure.validity import Watch
 from edgedyno.agent.sensors.base import Unavailable
@@ -93,9 +95,10 @@ class _Execution:
         self._emit = emit
         self._stop = stop
         self._journal = Journal(Path(request.work_dir))
-        self._plan = plan(request.manifest, request.capabilities)
+        self._plan = without_repetitions(plan(request.manifest, request.capabilities), request.capabilities)
         self._launch = self._make_launch(deadlines)
-        self._agenda = Agenda(self._plan.trials, request.manifest, self._journal, done=request.done_trials)
+        self._timed = [cell for cell in self._plan.trials if not is_simulated(cell, request.capabilities)]
+        self._agenda = Agenda(self._timed, request.manifest, self._journal, done=request.done_trials)
         self._scenario = request.manifest.sweep.scenario
         self._gate = Gate(
             limit_seconds=GATING_SHARE * request.manifest.measure.max_seconds,
@@ -136,15 +139,18 @@ class _Execution:
         check_scenario(
             self._scenario,
             max_seconds=self._request.manifest.measure.max_seconds,
-            trials=len(self._plan.trials),
+            trials=len(self._timed),
         )
         self._progress("settle", force=True)
         self._input_name = write_latency_input(self._request.manifest, self._launch.files, self._input)
-        self._race_all()
-        left_out = {cell.trial: cell for cell in self._agenda.left_out()}
+        if self._timed:
+            self._race_all()
+        left_out = {cell.trial: cell for cell in self._agenda.left_out()} if self._timed else {}
         tried = [cell for cell in todo if cell.trial not in left_out]
         if not self._stop.is_set():
             self._accuracy(tried)
+        if not self._stop.is_set() and self._request.manifest.measure.profile:
+            self._profiles(tried)
         if not self._stop.is_set():
             for cell in tried:
                 self._finish(self._record(cell))
@@ -291,6 +297,28 @@ class _Execution:
             between=between,
         )
 
+    def _profiles(self, todo: list[Cell]) -> None:
+        """Profile the trials that did not fail and whose operators' times mean something."""
+        timed = {cell.trial for cell in self._timed}
+        began = time.monotonic()
+
+        def between(done: int, total: int) -> None:
+            gone = time.monotonic() - began
+            self._progress("accuracy", eta_seconds=gone / done * (total - done))
+
+        run_profiles(
+            [
+                cell
+                for cell in todo
+                if cell.trial in timed and self._journal.trial(cell.trial).failure is None
+            ],
+            launch=self._launch,
+            journal=self._journal,
+            tensor=self._input,
+            stop=self._stop,
+            between=between,
+        )
+
     # -- records and progress
 
     def _record(self, cell: Cell) -> Finished:
@@ -306,8 +334,10 @@ class _Execution:
             accuracy=accuracy,
             input_name=self._input_name,
             samples_sha256=samples,
+            simulated=is_simulated(cell, self._request.capabilities),
         )
-        names = [name for name in (record.samples_sha256, record.predictions_sha256) if name]
+        kept = (record.samples_sha256, record.predictions_sha256, record.profile_sha256)
+        names = [name for name in kept if name]
         return Finished(record, {name: str(self._journal.artifacts / name) for name in names})
 
     def _finish(self, event: Finished) -> None:

@@ -6,16 +6,18 @@ The only place where measuring talks to a worker. It blocks on the pipe while th
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
 from edgedyno.core.errors import RunError
 from edgedyno.core.manifest import Failure
+from edgedyno.core.result import OperatorProfile, OperatorTime
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from edgedyno.agent.measure.planner import Cell
@@ -135,7 +137,7 @@ class Worker:
         try:
             process = WorkerProcess(python, self._log)
         except WorkerError as error:
-            raise TrialError(Failure(error.code, str(error))) from error
+            raise TrialError(_not_started(self.cell, python, error)) from error
         self._process = process
         answer = self._ask(
             "start",
@@ -258,6 +260,17 @@ class Worker:
         answer = self._ask("precision", self._deadlines.precision)
         return str(answer["effective_precision"]), str(answer["detail"])
 
+    def profile(self) -> OperatorProfile:
+        """Return the time of each operator on what was bound last; raises TrialError where it cannot be told."""
+        answer = self._ask("profile", self._deadlines.precision)
+        return OperatorProfile(
+            trial=self.cell.trial,
+            runtime=self.cell.runtime,
+            inferences=int(answer["inferences"]),
+            operators=msgspec.convert(answer["operators"], list[OperatorTime]),
+            source=str(answer["source"]),
+        )
+
     def check(self) -> Check:
         """See that threads and memory are where they should be."""
         answer = self._ask("check", self._deadlines.start)
@@ -293,6 +306,14 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _not_started(cell: Cell, python: str, error: WorkerError) -> Failure:
+    """Say that the environment has gone since it was probed, where that is why its interpreter does not start."""
+    if Path(python).exists():
+        return Failure(error.code, str(error))
+    text = f"the environment {cell.environment!r} is gone: found no {python}, which had {cell.runtime} before"
+    return Failure("runtime.gone", text)
 
 
 def _seconds(nanoseconds: list[int]) -> list[float]:

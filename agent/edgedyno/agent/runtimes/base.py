@@ -48,7 +48,7 @@ class OperatorTime(NamedTuple):
     name: str
     type: str
     precision: str
-    """fp32, fp16, int8, converting, other or unknown."""
+    """fp32, tf32, fp16, bf16, int8, converting, other or unknown."""
     seconds: float
     """Per inference, mean over the profiled ones."""
 

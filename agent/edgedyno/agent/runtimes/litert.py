@@ -1,10 +1,10 @@
 """LiteRT (TensorFlow Lite's successor) on the CPU, with the delegate that it applies by itself: XNNPACK."""
 
 import os
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
 from edgedyno.agent.runtimes.litert_graph import describe
 
 # What LiteRT writes, and what it means; the first that is found counts.
@@ -31,14 +31,14 @@ class LiteRt:
     def probe(self) -> Probe:
         """Run a matrix product and check its result."""
         try:
-            import ai_edge_litert
             import numpy as np
-            from ai_edge_litert.interpreter import Interpreter
+
+            package, interpreter_class = self._import()
         except ImportError as error:
             return Probe(available=False, reason="cannot be imported: %s" % error)
-        version = str(getattr(ai_edge_litert, "__version__", "unknown"))
+        version = str(getattr(package, "__version__", "unknown"))
         try:
-            interpreter = Interpreter(model_content=tiny.TFLITE, num_threads=1)
+            interpreter = interpreter_class(model_content=tiny.TFLITE, num_threads=1)
             interpreter.allocate_tensors()
             interpreter.set_tensor(
                 interpreter.get_input_details()[0]["index"], np.array(tiny.INPUT, np.float32)
@@ -52,14 +52,21 @@ class LiteRt:
             return Probe(available=False, version=version, reason=wrong)
         return Probe(available=True, version=version, formats=("tflite",), details={"numpy": np.__version__})
 
+    @staticmethod
+    def _import() -> Tuple[Any, Any]:
+        """Return the package and its class of interpreters."""
+        import ai_edge_litert
+        from ai_edge_litert.interpreter import Interpreter
+
+        return ai_edge_litert, Interpreter
+
     def load(self, options: LoadOptions) -> None:
         """Make an interpreter with `options.threads` threads; a free batch becomes the asked one."""
         if os.path.getsize(options.model) == 0:
             raise InferenceError("model.empty", "found a file of 0 bytes, expected a TFLite model")
-        from ai_edge_litert.interpreter import Interpreter
-
+        _, interpreter_class = self._import()
         try:
-            interpreter = Interpreter(model_path=options.model, num_threads=options.threads)
+            interpreter = interpreter_class(model_path=options.model, num_threads=options.threads)
             for detail in interpreter.get_input_details():
                 if len(detail["shape_signature"]) and detail["shape_signature"][0] < 0:
                     shape = [options.batch] + [int(size) for size in detail["shape"][1:]]
@@ -96,9 +103,19 @@ class LiteRt:
         if self._interpreter is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
         outputs = [int(each["index"]) for each in self._interpreter.get_output_details()]
-        # The only way to the delegate's share from Python; there since TensorFlow 2.5.
-        operators = self._interpreter._get_ops_details()  # noqa: SLF001
-        return describe(operators, self._interpreter.get_tensor_details(), outputs)
+        return describe(self._operators(), self._interpreter.get_tensor_details(), outputs)
+
+    def _operators(self) -> List[Dict[str, Any]]:
+        """Return the graph's operators: the only way to the delegate's share from Python, since TensorFlow 2.5."""
+        return list(self._interpreter._get_ops_details())  # noqa: SLF001
+
+    def profile(self) -> OperatorProfile:
+        """Say why not: seen in ai-edge-litert 2.3.0."""
+        raise InferenceError(
+            "profile.unsupported",
+            "LiteRT's Python interface gives no times of operators: its profiler is for C and C++ only, and its "
+            "benchmark tool in Python does not ask for it",
+        )
 
     def close(self) -> None:
         """Let the interpreter go."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU; its other execution providers are in onnxruntime_providers.py."""
 
 import contextlib
 import glob
@@ -7,8 +7,9 @@ import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
-from edgedyno.agent.runtimes.onnxruntime_profile import describe
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.onnxruntime_profile import describe, operators
+from edgedyno.agent.runtimes.operators import repeat
 
 _PROFILE_RUNS = 5
 
@@ -43,6 +44,8 @@ _FAILURES = (
 class OnnxRuntime:
     """One inference session."""
 
+    provider = "CPUExecutionProvider"
+
     def __init__(self) -> None:
         self._session: Any = None
         self._binding: Any = None
@@ -70,33 +73,45 @@ class OnnxRuntime:
         return Probe(available=True, version=version, formats=("onnx",), details=details)
 
     def load(self, options: LoadOptions) -> None:
-        """Make a session for the CPU with `options.threads` threads."""
+        """Make a session with `options.threads` threads."""
         if os.path.getsize(options.model) == 0:
             raise InferenceError("model.empty", "found a file of 0 bytes, expected an ONNX model")
         self._options = options
-        self._session = self._make_session(options, None)
+        self._session = self.make_session(options.model, options, None)
 
-    @staticmethod
-    def _make_session(options: LoadOptions, profile_prefix: Optional[str]) -> Any:
+    def make_session(self, model: Any, options: LoadOptions, profile_prefix: Optional[str]) -> Any:
+        """Make a session of a file or of bytes; one with a profile prefix writes down what it does."""
         import onnxruntime
 
         onnxruntime.disable_telemetry_events()
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3
+        self.configure(settings, options)
+        if profile_prefix is not None:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = profile_prefix
+        try:
+            # Without this a provider that does not start is replaced by another, with a line on stdout.
+            return onnxruntime.InferenceSession(
+                model, settings, providers=self.providers(options), enable_fallback=0
+            )
+        except Exception as error:
+            raise _explain(error) from error
+
+    def configure(self, settings: Any, options: LoadOptions) -> None:
+        """Set the session's own threads."""
+        settings.intra_op_num_threads = options.threads
         # Within a call threads spin while they wait for each other, as they do in deployment (without it two
         # threads took 18 to 42 % longer). They stop when the call ends: of several loaded sessions those that
         # wait would take the cores of the one that runs.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
         settings.add_session_config_entry("session.force_spinning_stop", "1")
-        settings.log_severity_level = 3
-        if profile_prefix is not None:
-            settings.enable_profiling = True
-            settings.profile_file_prefix = profile_prefix
-        try:
-            return onnxruntime.InferenceSession(options.model, settings, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise _explain(error) from error
+
+    def providers(self, options: LoadOptions) -> List[Any]:
+        """Return the execution providers with their options, in the order of their precedence."""
+        del options
+        return [self.provider]
 
     def inputs(self) -> List[TensorSpec]:
         """Tell the session's inputs; a symbolic dimension is free."""
@@ -128,15 +143,47 @@ class OnnxRuntime:
 
     def effective_precision(self) -> Tuple[str, str]:
         """Profile a short session of its own on the bound inputs, and read which kernels ran."""
+        return describe(self.short_profile())
+
+    def short_profile(self) -> List[Dict[str, Any]]:
+        """Return the events of a few inferences on the bound inputs."""
+
+        def runs(run: Callable[[], None]) -> None:
+            for _ in range(_PROFILE_RUNS):
+                run()
+
+        return self._profiled(runs)[0]
+
+    def profile(self) -> OperatorProfile:
+        """Time the kernels of a session of its own on the bound inputs."""
+
+        def runs(run: Callable[[], None]) -> int:
+            run()
+            return repeat(run)
+
+        events, count = self._profiled(runs)
+        return OperatorProfile(operators(events, count), count, "ONNX Runtime's profile: kernel times")
+
+    def _profiled(self, work: Callable[[Callable[[], None]], Any]) -> Tuple[List[Dict[str, Any]], Any]:
+        """Profile a session of the loaded file on what is bound."""
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
-        prefix = os.path.join(self._options.scratch, "onnxruntime-profile-%d" % os.getpid())
-        session = self._make_session(self._options, prefix)
+        return self.profiled(self._options.model, self._options, self._feeds, work)
+
+    def profiled(
+        self,
+        model: Any,
+        options: LoadOptions,
+        feeds: Dict[str, Any],
+        work: Callable[[Callable[[], None]], Any],
+    ) -> Tuple[List[Dict[str, Any]], Any]:
+        """Let `work` invoke a session that keeps a profile; return the profile's events and what work returns."""
+        prefix = os.path.join(options.scratch, "onnxruntime-profile-%d" % os.getpid())
+        session = self.make_session(model, options, prefix)
         try:
-            for _ in range(_PROFILE_RUNS):
-                session.run(None, self._feeds)
+            answer = work(lambda: session.run(None, feeds))
             with open(session.end_profiling(), encoding="utf-8") as file:
-                return describe(json.load(file))
+                return json.load(file), answer
         finally:
             for leftover in glob.glob(glob.escape(prefix) + "*"):
                 with contextlib.suppress(OSError):

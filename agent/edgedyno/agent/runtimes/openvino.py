@@ -5,8 +5,9 @@ import zipfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import bundle, tiny
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe, TensorSpec
-from edgedyno.agent.runtimes.openvino_profile import describe
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.openvino_profile import Kernel, describe, operators
+from edgedyno.agent.runtimes.operators import repeat
 
 _PROFILE_RUNS = 5
 
@@ -104,24 +105,46 @@ class OpenVino:
 
     def effective_precision(self) -> Tuple[str, str]:
         """Count kernels in a compilation of its own on the bound inputs: counting has a price."""
+        request = self._counting_request()
+        kernels: List[Kernel] = []
+        for _ in range(_PROFILE_RUNS):
+            request.infer(share_outputs=True)
+            kernels += _counters(request)
+        return describe((each.node_type, each.exec_type, each.seconds) for each in kernels)
+
+    def profile(self) -> OperatorProfile:
+        """Read the counters of a compilation of its own on the bound inputs, after one inference to warm up."""
+        request = self._counting_request()
+        request.infer(share_outputs=True)
+        kernels: List[Kernel] = []
+
+        def run() -> None:
+            request.infer(share_outputs=True)
+            kernels.extend(_counters(request))
+
+        count = repeat(run)
+        return OperatorProfile(operators(kernels, count), count, "OpenVINO's performance counters")
+
+    def _counting_request(self) -> Any:
         if self._options is None:
             raise InferenceError("runtime.order", "found no loaded variant, expected load before this")
         request = self._compile(self._options, {"PERF_COUNT": True}).create_infer_request()
         for index, tensor in enumerate(self._bound):
             request.set_input_tensor(index, tensor)
-        kernels: List[Tuple[str, str, float]] = []
-        for _ in range(_PROFILE_RUNS):
-            request.infer(share_outputs=True)
-            kernels += [
-                (each.node_type, each.exec_type, each.real_time.total_seconds())
-                for each in request.get_profiling_info()
-            ]
-        return describe(kernels)
+        return request
 
     def close(self) -> None:
         """Let the request and the model go."""
         self._request = self._model = None
         self._bound = []
+
+
+def _counters(request: Any) -> List[Kernel]:
+    """Return what each node of the last inference took."""
+    return [
+        Kernel(each.node_name, each.node_type, each.exec_type, each.real_time.total_seconds())
+        for each in request.get_profiling_info()
+    ]
 
 
 def _read(core: Any, options: LoadOptions) -> Any:

@@ -1,7 +1,9 @@
 """What really ran, from OpenVINO's own counters: `brgconv_avx2_1x1_f32` is a kernel and its arithmetic."""
 
-from typing import Dict, Iterable, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Tuple
 
+from edgedyno.agent.runtimes.base import OperatorTime
+from edgedyno.agent.runtimes.operators import common_precision, mean_times
 from edgedyno.agent.runtimes.shares import summarise
 
 # Nodes that only convert: they are the price of a precision or of a layout, not work in it.
@@ -18,6 +20,31 @@ def describe(kernels: Iterable[Tuple[str, str, float]]) -> Tuple[str, str]:
     if not sum(seconds.values()):
         return "unknown", "OpenVINO's counters hold no kernel that ran"
     return summarise(seconds, "kernel time")
+
+
+class Kernel(NamedTuple):
+    """One node in one inference, as OpenVINO's counters tell it."""
+
+    node_name: str
+    node_type: str
+    exec_type: str
+    seconds: float
+
+
+def operators(kernels: Iterable[Kernel], inferences: int) -> List[OperatorTime]:
+    """Return each node's mean time; what was folded into another node took none and is left out."""
+    return mean_times(
+        (
+            (each.node_name, each.node_type, _shared_word(each), each.seconds)
+            for each in kernels
+            if each.seconds > 0
+        ),
+        inferences,
+    )
+
+
+def _shared_word(kernel: Kernel) -> str:
+    return common_precision(_arithmetic(kernel.node_type, kernel.exec_type))
 
 
 def _arithmetic(node_type: str, kernel: str) -> str:

@@ -3,7 +3,7 @@
 It builds the `edgedyno.agent` namespace by hand, so that a foreign interpreter sees this package and
 nothing else of the agent's, and hands over to edgedyno.agent.worker.main.
 
-Usage: PYTHON bootstrap.py COMMAND_FD ANSWER_FD PARENT_PID
+Usage: PYTHON bootstrap.py COMMAND_FD ANSWER_FD PARENT_PID, or: PYTHON bootstrap.py survey find|import MODULE...
 """
 
 import os
@@ -23,6 +23,10 @@ def _main() -> int:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
     _build_namespace(os.path.dirname(here))
+    if sys.argv[1] == "survey":
+        from edgedyno.agent.worker.survey import main as survey
+
+        return survey(sys.argv[2:])
     from edgedyno.agent.worker.main import main
 
     return main(*(int(argument) for argument in sys.argv[1:4]))

@@ -72,6 +72,7 @@ class Worker:
             "stream": self.stream,
             "infer": self.infer,
             "precision": self.precision,
+            "profile": self.profile,
             "check": self.check,
         }
         self._runtime: Any = None
@@ -196,6 +197,18 @@ class Worker:
         """Ask what really ran."""
         precision, detail = self._runtime.effective_precision()
         return {"effective_precision": precision, "detail": detail}
+
+    def profile(self) -> Answer:
+        """Ask how long each operator takes; a plugin from before there was this question cannot tell."""
+        ask = getattr(self._runtime, "profile", None)
+        if ask is None:
+            raise InferenceError("profile.unsupported", "this runtime's plugin has no profile")
+        found = ask()
+        return {
+            "operators": [each._asdict() for each in found.operators],
+            "inferences": found.inferences,
+            "source": found.source,
+        }
 
     def check(self) -> Answer:
         """Tell whether threads and memory keep to their place, how many computed, and the peak of memory."""

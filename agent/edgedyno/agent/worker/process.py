@@ -13,7 +13,7 @@ import time
 from typing import Any, BinaryIO, Dict, NamedTuple, Optional
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
-_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 _STDERR_TAIL_BYTES = 2000
 
 
@@ -50,7 +50,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={key: value for key, value in os.environ.items() if key not in _NOT_INHERITED},
+                env={key: value for key, value in os.environ.items() if key not in NOT_INHERITED},
                 pass_fds=(command_read, answer_write),
                 start_new_session=True,
             )

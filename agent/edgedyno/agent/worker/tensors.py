@@ -1,16 +1,19 @@
 """Tensors cross between runner and worker in files, with numpy's own format and without pickle."""
 
 import os
-from typing import Any, List
+from typing import Any, List, Optional, Sequence
 
 from edgedyno.agent.runtimes.base import InferenceError, TensorSpec
 
+_COLOURS = 3
+
 
 def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
-    """Read the float32 tensor at `path` and make it what `spec` wants: dtype, and copies to fill the batch.
+    """Read the float32 tensor at `path` and make it what `spec` wants: layout, dtype, copies to fill the batch.
 
-    An integer input is filled by the scale and zero point that its file states. Raises InferenceError where
-    the model wants another shape, another batch, or integers without saying what they stand for.
+    A picture is turned where the model wants its channels first and they come last, or the other way round. An
+    integer input is filled by the scale and zero point that its file states. Raises InferenceError where the
+    model wants another shape, another batch, or integers without saying what they stand for.
     """
     import numpy as np
 
@@ -21,13 +24,37 @@ def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
         raise InferenceError(
             "batch.fixed", "found batch %d, expected %s: the file fixes it" % (batch, fixed_batch)
         )
-    if not _fits(array.shape[1:], wanted[1:]):
+    order = _order(array.shape, wanted)
+    if order is None:
         raise InferenceError(
             "input.shape",
             "found a prepared input of shape %s, expected %s by the model's input %r"
             % (list(array.shape), _show(wanted), spec.name),
         )
-    return np.ascontiguousarray(np.repeat(_convert(array, spec), batch, axis=0))
+    array = _convert(array.transpose(order), spec)
+    return np.ascontiguousarray(np.repeat(array, batch, axis=0))
+
+
+def _order(found: Sequence[int], wanted: Sequence[Optional[int]]) -> Optional[Sequence[int]]:
+    """Return the order of axes in which an array of shape `found` fits; None where it does not.
+
+    As it is comes first: the profile states its layout. Raises InferenceError (input.ambiguous) where the array
+    fits turned both ways, so that nothing tells which axis the channels are.
+    """
+    if _fits(found[1:], wanted[1:]):
+        return range(len(found))
+    orders = []
+    if len(found) == len("NCHW"):
+        orders += [(0, 2, 3, 1)] if found[1] == _COLOURS else []
+        orders += [(0, 3, 1, 2)] if found[-1] == _COLOURS else []
+    fitting = [order for order in orders if _fits([found[axis] for axis in order[1:]], wanted[1:])]
+    if len(fitting) > 1:
+        raise InferenceError(
+            "input.ambiguous",
+            "found a prepared input of shape %s, which fits %s turned either way"
+            % (list(found), _show(wanted)),
+        )
+    return fitting[0] if fitting else None
 
 
 def _convert(array: Any, spec: TensorSpec) -> Any:

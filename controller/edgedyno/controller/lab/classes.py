@@ -1,4 +1,4 @@
-"""Class names: written out in a profile, in a text file beside it, or packaged under a short name."""
+"""Class names: written out in a profile, in a text file beside it, packaged under a short name, or counted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def class_names(classes: str | list[str], *, base: Path) -> list[str]:
+def class_names(classes: str | list[str] | int, *, base: Path) -> list[str]:
     """Return the names behind a profile's `classes`: a list, `coco80`, or a text file of one name a line.
 
-    Raises ConfigError (model.classes) for a name that is neither, and for a list with a name twice.
+    Of a number of classes each is called by its index. Raises ConfigError (model.classes) for a name that is
+    neither, and for a list with a name twice.
     """
+    if isinstance(classes, int):
+        classes = [str(index) for index in range(classes)]
     names = classes if isinstance(classes, list) else _named(classes, base)
     if not names:
         raise ConfigError("found no class names, expected at least one", code="model.classes")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from edgedyno.core.document import decode_yaml, nearest
+from edgedyno.controller.lab.templates import extend
+from edgedyno.core.document import decode_yaml, nearest, read_plain
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.profile import DatasetProfile, ModelProfile
 
@@ -43,10 +44,44 @@ def find_profile(wanted: str | P, kind: type[P], *, base: Path) -> Found[P]:
     """
     if not isinstance(wanted, str):
         return Found(wanted, base, "the job")
+    path = _find(wanted, kind, base)
+
+    def complete(data: Any) -> Any:
+        return extended(data, base=path.parent) if _FOLDERS[kind] == "models" else data
+
+    profile = decode_yaml(path.read_text("utf-8"), kind, file=str(path), expand=complete)
+    return Found(profile, path.parent, str(path))
+
+
+def extended(data: Any, *, base: Path) -> Any:
+    """Return a model profile's plain data with what it `extends` taken up; paths are relative to `base`.
+
+    Raises ConfigError: profile.unknown for a name or path that leads nowhere, profile.extends for a circle.
+    """
+    return extend(data, base=base, look=_plain)
+
+
+def _plain(wanted: str, base: Path) -> tuple[Any, Path]:
+    path = _find(wanted, ModelProfile, base)
+    return read_plain(path.read_text("utf-8"), file=str(path)), path.parent
+
+
+def _find(wanted: str, kind: type[P], base: Path) -> Path:
     path = base / wanted if _is_path(wanted) else packaged(_FOLDERS[kind]) / f"{wanted}.yaml"
     if not path.is_file():
         raise _unknown(wanted, kind, path)
-    return Found(decode_yaml(path.read_text("utf-8"), kind, file=str(path)), path.parent, str(path))
+    return path
+
+
+def check_has_source(found: Found[ModelProfile]) -> None:
+    """Raise ConfigError (profile.template) for a profile that names no model file."""
+    if not found.profile.source:
+        raise ConfigError(
+            f"{found.origin}: profile {found.profile.name!r} names no `source`; if it is one of ours, it is a "
+            f"template for a file of yours: write `model: {{extends: {found.profile.name}, source: my.onnx}}` "
+            "in the job, or the same keys into a YAML file and name that",
+            code="profile.template",
+        )
 
 
 def _is_path(wanted: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgedyno.controller.lab.classes import class_names
 from edgedyno.controller.lab.dataset import ResolvedDataset, resolve_dataset
-from edgedyno.controller.lab.profiles import find_profile
+from edgedyno.controller.lab.prebuilt import resolve_prebuilt
+from edgedyno.controller.lab.profiles import check_has_source, extended, find_profile
 from edgedyno.controller.lab.source import check_source
 from edgedyno.core.document import decode_yaml
 from edgedyno.core.errors import ConfigError
@@ -33,7 +34,13 @@ def load_job(path: Path) -> JobSpec:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text: {error}", code="job.unreadable") from error
-    return decode_yaml(text, JobSpec, file=str(path))
+
+    def complete(data: Any) -> Any:
+        if not isinstance(data, dict) or "model" not in data:
+            return data
+        return {**data, "model": extended(data["model"], base=path.parent)}
+
+    return decode_yaml(text, JobSpec, file=str(path), expand=complete)
 
 
 def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJob:
@@ -52,9 +59,11 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
             f"{profile.task!r} as model {profile.name!r} is",
             code="job.task",
         )
+    check_has_source(model)
     source = model.base / profile.source
     check_source(source, profile)
     names = class_names(profile.classes, base=model.base)
+    prebuilt = resolve_prebuilt(profile, base=model.base, store=store)
     files = ResolvedDataset([], None, [])
     if dataset is not None:
         files = resolve_dataset(dataset.profile, names, base=dataset.base, store=store)
@@ -68,4 +77,5 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
         images=files.images,
         annotations=files.annotations,
         calibration=files.calibration,
+        prebuilt=prebuilt,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgedyno.core.profile import InputSpec
 
     Pixels = NDArray[np.uint8]
-    Fit = Callable[[Pixels, int, int, int], tuple[Pixels, Geometry]]
+    Fit = Callable[[Pixels, int, int, InputSpec], tuple[Pixels, Geometry]]
 
 
 def prepare(data: bytes, spec: InputSpec) -> Prepared:
@@ -27,7 +27,7 @@ def prepare(data: bytes, spec: InputSpec) -> Prepared:
     Raises ConfigError with a code beginning with `image.` for an image that cannot be used.
     """
     height, width = spec.size
-    fitted, geometry = _FITS[spec.resize](read_pixels(data), width, height, spec.pad)
+    fitted, geometry = _FITS[spec.resize](read_pixels(data), width, height, spec)
     if spec.colour == "RGB":
         fitted = fitted[:, :, ::-1]
     tensor = (fitted.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
@@ -36,19 +36,19 @@ def prepare(data: bytes, spec: InputSpec) -> Prepared:
     return Prepared(np.ascontiguousarray(tensor[None]), geometry)
 
 
-def _letterbox_topleft(pixels: Pixels, width: int, height: int, pad: int) -> tuple[Pixels, Geometry]:
+def _letterbox_topleft(pixels: Pixels, width: int, height: int, spec: InputSpec) -> tuple[Pixels, Geometry]:
     """Keep the aspect ratio, pad right and below (YOLOX's preproc)."""
     ratio = min(width / pixels.shape[1], height / pixels.shape[0])
     size = (max(1, int(pixels.shape[1] * ratio)), max(1, int(pixels.shape[0] * ratio)))
-    return _place(pixels, (width, height), size, (0, 0), pad, ratio)
+    return _place(pixels, (width, height), size, (0, 0), spec.pad, ratio)
 
 
-def _letterbox_center(pixels: Pixels, width: int, height: int, pad: int) -> tuple[Pixels, Geometry]:
+def _letterbox_center(pixels: Pixels, width: int, height: int, spec: InputSpec) -> tuple[Pixels, Geometry]:
     """Keep the aspect ratio, pad all around (YOLOv5's letterbox, its rounding included)."""
     ratio = min(width / pixels.shape[1], height / pixels.shape[0])
     size = (max(1, round(pixels.shape[1] * ratio)), max(1, round(pixels.shape[0] * ratio)))
     left, top = (round((whole - part) / 2 - 0.1) for whole, part in zip((width, height), size, strict=True))
-    return _place(pixels, (width, height), size, (left, top), pad, ratio)
+    return _place(pixels, (width, height), size, (left, top), spec.pad, ratio)
 
 
 def _place(
@@ -66,18 +66,18 @@ def _place(
     return canvas, Geometry(width, height, *whole, ratio, ratio, left, top)
 
 
-def _stretch(pixels: Pixels, width: int, height: int, _: int) -> tuple[Pixels, Geometry]:
+def _stretch(pixels: Pixels, width: int, height: int, _: InputSpec) -> tuple[Pixels, Geometry]:
     """Fill the input and give up the aspect ratio."""
     rows, columns = pixels.shape[:2]
     geometry = Geometry(columns, rows, width, height, width / columns, height / rows)
     return _resize(pixels, (width, height)), geometry
 
 
-def _resize_crop(pixels: Pixels, width: int, height: int, _: int) -> tuple[Pixels, Geometry]:
-    """Take the largest centred part of the input's aspect ratio and resize it."""
+def _resize_crop(pixels: Pixels, width: int, height: int, spec: InputSpec) -> tuple[Pixels, Geometry]:
+    """Take the largest centred part of the input's aspect ratio, or `crop` of it, and resize it."""
     rows, columns = pixels.shape[:2]
-    ratio = max(width / columns, height / rows)
-    part = (min(columns, round(width / ratio)), min(rows, round(height / ratio)))
+    ratio = max(width / columns, height / rows) / spec.crop
+    part = (max(1, min(columns, round(width / ratio))), max(1, min(rows, round(height / ratio))))
     left, top = (columns - part[0]) // 2, (rows - part[1]) // 2
     cropped = pixels[top : top + part[1], left : left + part[0]]
     scale_x, scale_y = width / part[0], height / part[1]

@@ -1,6 +1,18 @@
-"""Variants of a model: FP32 as given, FP16 converted, INT8 calibrated. Built once, kept by their recipe."""
+"""Variants of a model: FP32 as given, FP16 converted, INT8 calibrated, in every format that has a tool.
 
-from edgedyno.controller.lab.variants.build import build_variants
+Built once, kept by their recipe.
+"""
+
+from edgedyno.controller.lab.variants.build import Building, build_variants
 from edgedyno.controller.lab.variants.cpu import needs_reduce_range
+from edgedyno.controller.lab.variants.formats import FOREIGN, FORMATS, wanted_formats, what_to_do
 
-__all__ = ["build_variants", "needs_reduce_range"]
+__all__ = [
+    "FOREIGN",
+    "FORMATS",
+    "Building",
+    "build_variants",
+    "needs_reduce_range",
+    "wanted_formats",
+    "what_to_do",
+]

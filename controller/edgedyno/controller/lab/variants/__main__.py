@@ -1,4 +1,4 @@
-"""The process that builds one variant: `python -m edgedyno.controller.lab.variants REQUEST.json`.
+"""The process that builds one ONNX variant: `python -m edgedyno.controller.lab.variants REQUEST.json`.
 
 Quantization takes memory and foreign code; here a crash costs one variant and not the controller.
 """
@@ -14,10 +14,11 @@ import numpy as np
 
 from edgedyno.controller.lab.variants.fp16 import build_fp16
 from edgedyno.controller.lab.variants.graph import run_once
-from edgedyno.controller.lab.variants.int8 import build_int8, prepare_image
-from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, decode_request
-from edgedyno.core.errors import EdgedynoError
+from edgedyno.controller.lab.variants.int8 import build_int8
+from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, decode_build
+from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.manifest import Failure
+from edgedyno.core.vision import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,13 @@ def build(request: BuildRequest) -> BuildAnswer:
 
 
 def _first_input(request: BuildRequest) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return an image to try the variant on, or an empty one where there is none that can be used."""
     spec = request.model.input
-    if request.calibration:
-        return prepare_image(request.calibration[0], spec)
+    if request.sample is not None:
+        try:
+            return prepare(Path(request.sample.path).read_bytes(), spec).tensor
+        except ConfigError:
+            logger.warning("%s cannot be used to try the variant", request.sample.name)
     channels_first = spec.layout == "NCHW"
     return np.zeros((1, 3, *spec.size) if channels_first else (1, *spec.size, 3), np.float32)
 
@@ -50,7 +55,7 @@ def _first_input(request: BuildRequest) -> np.ndarray[tuple[int, ...], np.dtype[
 def main() -> None:
     """Read the request named on the command line and write its answer."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    request = decode_request(Path(sys.argv[1]).read_bytes())
+    request = decode_build(Path(sys.argv[1]).read_bytes())
     answer = build(request)
     Path(request.answer).write_bytes(msgspec.json.encode(answer))
 

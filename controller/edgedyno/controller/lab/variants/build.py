@@ -1,37 +1,46 @@
-"""Build the variants of a job, each in a process of its own, or take them from the recipe book."""
+"""Build the variants of a job, each in a process of its own, or take them from the recipe book.
+
+They are built one after another: a build uses every core that it finds, and a small controller has two.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
-from edgedyno.controller.lab.variants.recipe import RecipeBook, ingredients, warnings
-from edgedyno.controller.lab.variants.request import (
-    BuildAnswer,
-    BuildRequest,
-    CalibrationImage,
-    decode_answer,
-)
+from edgedyno.controller.lab.variants.calibration import Calibration
+from edgedyno.controller.lab.variants.foreign import build_foreign
+from edgedyno.controller.lab.variants.formats import ONNX, check_format, what_to_do
+from edgedyno.controller.lab.variants.native import build_native
+from edgedyno.controller.lab.variants.recipe import RecipeBook, ingredients, onnx_versions, warnings
+from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, Labelled
+from edgedyno.controller.lab.variants.toolchain import tool_versions
+from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import Failure, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.job import Precision
     from edgedyno.core.manifest import ResolvedJob
 
-FORMAT = "onnx"
-# The slowest build seen took 17 s (entropy calibration of YOLOX-nano); large models take minutes.
-TIMEOUT_SECONDS = 1800.0
+# The slowest build seen took minutes (a search over YOLOX-nano's blocks); large models take longer.
+TIMEOUT_SECONDS = 3600.0
+
+
+class Building(Struct, frozen=True):
+    """How far the builds of a job are: told before each variant, and with `done` equal `total` at the end."""
+
+    format: str
+    precision: str
+    done: int
+    total: int
 
 
 def build_variants(
@@ -40,93 +49,141 @@ def build_variants(
     store: ContentStore,
     precisions: Sequence[Precision],
     reduce_range: bool,
+    formats: Sequence[str] = (ONNX,),
+    tools: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    progress: Callable[[Building], None] | None = None,
 ) -> list[Variant]:
-    """Return one variant for each precision; one that cannot be built carries its failure.
+    """Return a variant for each format and precision; one that cannot be built carries its failure.
 
-    It blocks for as long as the building takes; what was built before comes from the store at once.
+    `tools` maps a format to the interpreter that has its tool. The user's own files of these formats and
+    precisions come with them, and one without a name takes the place of what would be built. It blocks for as
+    long as the building takes; what was built before comes from the store at once. Raises ConfigError
+    (format.unknown).
     """
-    return [
-        _build_one(resolved, precision, store, reduce_range=reduce_range, timeout_seconds=timeout_seconds)
-        for precision in dict.fromkeys(precisions)
-    ]
+    for name in formats:
+        check_format(name, where="formats")
+    wanted = [(name, precision) for name in dict.fromkeys(formats) for precision in dict.fromkeys(precisions)]
+    brought = [each for each in resolved.prebuilt if (each.format, each.precision) in wanted]
+    taken = {(each.format, each.precision) for each in brought if not each.name}
+    todo = [cell for cell in wanted if cell not in taken]
+    say = progress or (lambda _: None)
+    built: list[Variant] = []
+    with tempfile.TemporaryDirectory(prefix="edgedyno-variants-") as folder:
+        job = _Job(resolved, store, Path(folder), reduce_range, dict(tools or {}), timeout_seconds)
+        for name, precision in todo:
+            say(Building(name, precision, len(built), len(todo)))
+            built.append(job.variant(name, precision))
+    say(Building("", "", len(todo), len(todo)))
+    return sorted([*built, *brought], key=lambda each: wanted.index((each.format, each.precision)))
 
 
-def _build_one(
-    resolved: ResolvedJob,
-    precision: Precision,
-    store: ContentStore,
-    *,
-    reduce_range: bool,
-    timeout_seconds: float,
-) -> Variant:
-    parts = ingredients(resolved, precision, reduce_range=reduce_range)
-    if precision == "fp32":
-        return Variant(precision, FORMAT, resolved.source, {**parts, "method": "the source itself"})
-    book = RecipeBook(store)
-    variant = book.look_up(parts)
-    if variant is None:
-        variant = _build_new(resolved, precision, store, parts, timeout_seconds)
-        if variant.file is not None:
-            book.note(parts, variant)
-    found = warnings(resolved, precision)
-    recipe = {**variant.recipe, "warnings": found} if found else variant.recipe
-    return msgspec.structs.replace(variant, recipe=recipe)
+class _Job:
+    """The variants of one job while they are built; they share the prepared calibration images."""
 
+    def __init__(
+        self,
+        resolved: ResolvedJob,
+        store: ContentStore,
+        folder: Path,
+        reduce_range: bool,  # noqa: FBT001 - one of a job's settings, passed on whole
+        tools: dict[str, str],
+        timeout_seconds: float,
+    ) -> None:
+        self._resolved = resolved
+        self._store = store
+        self._folder = folder
+        self._reduce_range = reduce_range
+        self._tools = tools
+        self._timeout_seconds = timeout_seconds
+        self._book = RecipeBook(store)
+        self._calibration = Calibration(
+            resolved, store, folder / "calibration", timeout_seconds=timeout_seconds
+        )
 
-def _build_new(
-    resolved: ResolvedJob,
-    precision: Precision,
-    store: ContentStore,
-    parts: dict[str, Any],
-    timeout_seconds: float,
-) -> Variant:
-    with tempfile.TemporaryDirectory(prefix="edgedyno-variant-") as name:
-        folder = Path(name)
-        target = folder / f"{resolved.model.name}-{precision}.onnx"
-        request = BuildRequest(
+    def variant(self, name: str, precision: Precision) -> Variant:
+        """Return one variant, kept or new; with what is worth a warning in its recipe."""
+        try:
+            versions = self._versions(name, precision)
+        except EdgedynoError as error:
+            return Variant(precision, name, failure=Failure(error.code, str(error)))
+        parts = ingredients(self._resolved, name, precision, tools=versions, reduce_range=self._reduce_range)
+        if (name, precision) == (ONNX, "fp32"):
+            return Variant(precision, name, self._resolved.source, {**parts, "method": "the source itself"})
+        variant = self._book.look_up(parts) or self._build(name, precision, parts)
+        found = warnings(self._resolved, name, precision)
+        recipe = {**variant.recipe, "warnings": found} if found else variant.recipe
+        return msgspec.structs.replace(variant, recipe=recipe)
+
+    def _versions(self, name: str, precision: Precision) -> dict[str, str]:
+        if name == ONNX:
+            return onnx_versions(precision)
+        if name not in self._tools:
+            raise EdgedynoError(what_to_do(name), code="builder.missing")
+        return tool_versions(name, self._tools[name])
+
+    def _build(self, name: str, precision: Precision, parts: dict[str, Any]) -> Variant:
+        suffix = name if name not in ("ncnn", "openvino") else f"{name}.zip"
+        with tempfile.TemporaryDirectory(dir=self._folder) as own:
+            target = Path(own) / f"{self._resolved.model.name}-{precision}.{suffix}"
+            started = time.monotonic()
+            answer = self._answer(name, precision, target)
+            seconds = round(time.monotonic() - started, 2)
+            if answer.failure is not None:
+                return Variant(precision, name, recipe=parts, failure=answer.failure)
+            recipe = {**answer.details, **parts, "build_seconds": seconds}
+            variant = Variant(precision, name, self._store.add_file(target), recipe)
+        self._book.note(parts, variant)
+        return variant
+
+    def _answer(self, name: str, precision: Precision, target: Path) -> BuildAnswer:
+        tensors: list[str] = []
+        if precision == "int8" and not self._is_dynamic(name):
+            prepared = self._calibration.tensors()
+            if prepared.failure is not None:
+                return BuildAnswer(failure=prepared.failure)
+            tensors = prepared.tensors
+        source = self._store.path(self._resolved.source.sha256)
+        if name == ONNX:
+            request = self._request(precision, source, target, tensors)
+            return build_native(request, timeout_seconds=self._timeout_seconds)
+        return build_foreign(
+            self._tools[name],
+            name,
+            precision,
+            model=self._resolved.model,
+            source=source,
+            target=target,
+            calibration=tensors,
+            reduce_range=self._reduce_range,
+            timeout_seconds=self._timeout_seconds,
+        )
+
+    def _is_dynamic(self, name: str) -> bool:
+        quantize = self._resolved.model.quantize
+        return name == ONNX and quantize.scheme == "dynamic" and quantize.accuracy_control is None
+
+    def _request(self, precision: Precision, source: Path, target: Path, tensors: list[str]) -> BuildRequest:
+        quantize = self._resolved.model.quantize
+        searches = precision == "int8" and quantize.accuracy_control is not None
+        return BuildRequest(
             precision=precision,
-            model=resolved.model,
-            source=str(store.path(resolved.source.sha256)),
+            model=self._resolved.model,
+            source=str(source),
             target=str(target),
-            answer=str(folder / "answer.json"),
-            calibration=[
-                CalibrationImage(str(store.path(image.sha256)), image.name) for image in resolved.calibration
-            ],
-            reduce_range=bool(parts.get("reduce_range")),
+            answer=str(target.parent / "answer.json"),
+            calibration=tensors,
+            sample=self._calibration.images[0] if self._calibration.images else None,
+            reduce_range=self._reduce_range,
+            labelled=self._labelled() if searches else None,
         )
-        started = time.monotonic()
-        answer = _run(request, folder, timeout_seconds)
-        recipe = {**parts, **answer.details, "build_seconds": round(time.monotonic() - started, 2)}
-        if answer.failure is not None:
-            return Variant(precision, FORMAT, recipe=parts, failure=answer.failure)
-        return Variant(precision, FORMAT, store.add_file(target), recipe)
 
-
-def _run(request: BuildRequest, folder: Path, timeout_seconds: float) -> BuildAnswer:
-    """Run the building process; its death is an answer too."""
-    page = folder / "request.json"
-    page.write_bytes(msgspec.json.encode(request))
-    command = [sys.executable, "-m", "edgedyno.controller.lab.variants", str(page)]
-    # ONNX Runtime reads its telemetry switch when it is imported.
-    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=timeout_seconds, check=False
+    def _labelled(self) -> Labelled | None:
+        resolved, path = self._resolved, self._store.path
+        if not resolved.images or resolved.annotations is None:
+            return None
+        return Labelled(
+            [(image.id, str(path(image.file.sha256))) for image in resolved.images],
+            str(path(resolved.annotations.sha256)),
+            resolved.class_names,
         )
-    except subprocess.TimeoutExpired:
-        text = f"the build was ended after {timeout_seconds:g} s"
-        return BuildAnswer(failure=Failure("variant.timeout", text))
-    answer = Path(request.answer)
-    if done.returncode == 0 and answer.is_file():
-        return decode_answer(answer.read_bytes())
-    return BuildAnswer(failure=Failure("variant.crashed", _how_it_died(done)))
-
-
-def _how_it_died(done: subprocess.CompletedProcess[bytes]) -> str:
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    if done.returncode >= 0:
-        return f"the build ended with status {done.returncode}: {''.join(last) or 'it said nothing'}"
-    name = signal.Signals(-done.returncode).name
-    hint = " (often: out of memory)" if name == "SIGKILL" else ""
-    return f"the build was killed by {name}{hint}{': ' if last else ''}{''.join(last)}"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgedyno.controller.lab.variants.foreign import builder_sha256
+from edgedyno.controller.lab.variants.formats import FOREIGN, ONNX
 from edgedyno.core.manifest import Variant
 
 if TYPE_CHECKING:
@@ -19,31 +21,54 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import ArtifactRef, ResolvedJob
 
 # Counts up when the same inputs would give another file.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 MIN_CALIBRATION_IMAGES = 32
-_TOOLS = {
+_ONNX_TOOLS = {
     "fp32": (),
     "fp16": ("onnx", "onnxconverter-common", "numpy"),
     "int8": ("onnx", "onnxruntime", "numpy", "opencv-python-headless"),
 }
 
 
-def ingredients(resolved: ResolvedJob, precision: Precision, *, reduce_range: bool) -> dict[str, Any]:
-    """Return everything that decides what the variant's file is."""
-    common = {
+def onnx_versions(precision: Precision) -> dict[str, str]:
+    """Return the versions of the packages beside us that decide an ONNX variant."""
+    return {tool: version(tool) for tool in _ONNX_TOOLS[precision]}
+
+
+def ingredients(
+    resolved: ResolvedJob, name: str, precision: Precision, *, tools: dict[str, str], reduce_range: bool
+) -> dict[str, Any]:
+    """Return everything that decides what the variant's file of format `name` is."""
+    common: dict[str, Any] = {
         "recipe_version": RECIPE_VERSION,
+        "format": name,
         "precision": precision,
         "source_sha256": resolved.source.sha256,
-        "tools": {tool: version(tool) for tool in _TOOLS[precision]},
+        "tools": tools,
     }
+    if name != ONNX:
+        common |= {"builder_sha256": builder_sha256(name), "input": _plain(resolved.model.input)}
     if precision != "int8":
         return common
+    if name == ONNX or FOREIGN[name].heeds_reduce_range:
+        common["reduce_range"] = reduce_range
     return {
         **common,
-        "reduce_range": reduce_range,
         "input": _plain(resolved.model.input),
         "quantize": _plain(resolved.model.quantize),
         "calibration_sha256": [image.sha256 for image in resolved.calibration],
+        **(_searched(resolved) if name == ONNX else {}),
+    }
+
+
+def _searched(resolved: ResolvedJob) -> dict[str, Any]:
+    """Return what decides a search besides: the images that it compares on, and how they are scored."""
+    if resolved.model.quantize.accuracy_control is None:
+        return {}
+    return {
+        "output": _plain(resolved.model.output),
+        "evaluation_sha256": [image.file.sha256 for image in resolved.images] if resolved.annotations else [],
+        "annotations_sha256": resolved.annotations.sha256 if resolved.annotations else None,
     }
 
 
@@ -52,10 +77,21 @@ def _plain(value: msgspec.Struct) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
-def warnings(resolved: ResolvedJob, precision: Precision) -> list[str]:
-    """Return what a reader of the accuracy has to know about the calibration."""
-    if precision != "int8" or not resolved.calibration:
+def warnings(resolved: ResolvedJob, name: str, precision: Precision) -> list[str]:
+    """Return what a reader of the accuracy has to know about the calibration, of every format alike."""
+    quantize = resolved.model.quantize
+    if precision != "int8":
         return []
+    found = []
+    is_dynamic = name == ONNX and quantize.scheme == "dynamic"
+    if resolved.calibration and not is_dynamic:
+        found += _on_calibration(resolved)
+    if name == ONNX and quantize.accuracy_control is not None:
+        found.append(_on_search(resolved))
+    return found
+
+
+def _on_calibration(resolved: ResolvedJob) -> list[str]:
     found = []
     if len(resolved.calibration) < MIN_CALIBRATION_IMAGES:
         found.append(
@@ -69,6 +105,18 @@ def warnings(resolved: ResolvedJob, precision: Precision) -> list[str]:
             "reads too high"
         )
     return found
+
+
+def _on_search(resolved: ResolvedJob) -> str:
+    if resolved.images and resolved.annotations:
+        return (
+            f"what stays in float was searched on the {len(resolved.images)} images that are scored: INT8 "
+            "accuracy on them reads too high; score on others before trusting it"
+        )
+    return (
+        "what stays in float was searched without labels, by agreement with FP32 on the calibration images: "
+        "the drop that counts is only known once labelled images are scored"
+    )
 
 
 def _shared(calibration: list[ArtifactRef], scored: list[ArtifactRef]) -> int:

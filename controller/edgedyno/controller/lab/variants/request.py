@@ -1,4 +1,4 @@
-"""What the building process is asked, and what it answers: two JSON files."""
+"""What building processes are asked, and what they answer: JSON files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from msgspec import Struct
 
 from edgedyno.core.job import Precision
 from edgedyno.core.manifest import Failure
-from edgedyno.core.profile import ModelProfile
+from edgedyno.core.profile import InputSpec, ModelProfile
 
 
-class CalibrationImage(Struct, frozen=True):
-    """An image to calibrate with; `name` is what its user calls it."""
+class NamedImage(Struct, frozen=True):
+    """An image by its path; `name` is what its user calls it."""
 
     path: str
     name: str
 
 
+class Labelled(Struct, frozen=True):
+    """Images to compare a variant with FP32 on: the data set's own, with its labels."""
+
+    images: list[tuple[int, str]]
+    """Id and path of each."""
+    annotations: str
+    """Path of the data set's annotations."""
+    class_names: list[str]
+
+
 class BuildRequest(Struct, frozen=True):
-    """One variant to build from the file `source` into the file `target`."""
+    """One ONNX variant to build from the file `source` into the file `target`."""
 
     precision: Precision
     model: ModelProfile
@@ -28,8 +38,13 @@ class BuildRequest(Struct, frozen=True):
     target: str
     answer: str
     """Path of the file to write the BuildAnswer to."""
-    calibration: list[CalibrationImage] = []
+    calibration: list[str] = []
+    """Paths of .npy files: images as the accuracy pass prepares them."""
+    sample: NamedImage | None = None
+    """To try the variant on."""
     reduce_range: bool = False
+    labelled: Labelled | None = None
+    """For the search of what to leave in float; None: it compares with FP32 on the calibration images."""
 
 
 class BuildAnswer(Struct, frozen=True):
@@ -39,5 +54,24 @@ class BuildAnswer(Struct, frozen=True):
     failure: Failure | None = None
 
 
-decode_request = msgspec.json.Decoder(BuildRequest).decode
+class PrepareRequest(Struct, frozen=True):
+    """Images to prepare, each into `NNNNN.npy` in `folder`."""
+
+    images: list[NamedImage]
+    input: InputSpec
+    folder: str
+    answer: str
+    """Path of the file to write a PrepareAnswer to."""
+
+
+class PrepareAnswer(Struct, frozen=True):
+    """The prepared tensors in the images' order, or which images are of no use."""
+
+    tensors: list[str] = []
+    failure: Failure | None = None
+
+
+decode_build = msgspec.json.Decoder(BuildRequest).decode
 decode_answer = msgspec.json.Decoder(BuildAnswer).decode
+decode_prepare = msgspec.json.Decoder(PrepareRequest).decode
+decode_prepared = msgspec.json.Decoder(PrepareAnswer).decode

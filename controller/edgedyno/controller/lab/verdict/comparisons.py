@@ -6,7 +6,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.controller.lab.verdict.labels import describe_setting, runtime_name, varying_settings
+from edgedyno.controller.lab.verdict.labels import (
+    describe_setting,
+    runtime_name,
+    varying_settings,
+)
 from edgedyno.controller.lab.verdict.model import Comparison, RatioInterval
 from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ratios import (
@@ -16,6 +20,7 @@ from edgedyno.controller.lab.verdict.ratios import (
     measure_ratio,
     seconds_to_settle,
 )
+from edgedyno.core.precision import name_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +105,7 @@ def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying
         other_setting=describe_setting(pair.other, varying=varying),
         ratio=ratio,
         conclusion=conclude(ratio, margin),
-        text=compare_in_words(pair.trial.precision.upper(), pair.other.precision.upper(), ratio, margin),
+        text=compare_in_words(name_precision(pair.trial), name_precision(pair.other), ratio, margin),
         more_seconds=seconds_to_settle(ratio, margin),
     )
 

@@ -13,6 +13,7 @@ from edgedyno.controller.lab.verdict.model import Answer, RatioInterval, Verdict
 from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ranking import fastest, rank
 from edgedyno.controller.lab.verdict.ratios import LEVEL, SampleBook, measure_ratio
+from edgedyno.controller.lab.verdict.states import is_simulated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,6 +81,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
             *headlines.if_shown_notes(choices, if_shown, margin),
             *notes.accuracy_notes(recommended, spec.require),
             *notes.effective_precision_notes(results),
+            *notes.simulation_notes(results),
             *notes.flip_notes(comparisons),
             *notes.soak_notes(results, labels),
             *notes.stage_notes(choices),
@@ -93,7 +95,8 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
 
 
 def _answer(candidates: list[Candidate]) -> Answer:
-    statuses = {candidate.status for candidate in candidates}
+    timed = [candidate for candidate in candidates if not is_simulated(candidate.result)]
+    statuses = {candidate.status for candidate in timed or candidates}
     if "acceptable" in statuses:
         return "recommended"
     return "none meets" if "rejected" in statuses and "undecided" not in statuses else "cannot tell"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgedyno.core.precision import name_precision
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -58,7 +60,7 @@ def _cores(result: Result) -> str:
 
 
 _PARTS: dict[str, Callable[[Result], str]] = {
-    "precision": lambda result: result.precision.upper(),
+    "precision": name_precision,
     "runtime": lambda result: result.runtime,
     "runtime_version": lambda result: result.runtime_version or "no version",
     "format": lambda result: result.format,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import runtime_name
-from edgedyno.controller.lab.verdict.states import void_reason
+from edgedyno.controller.lab.verdict.states import is_simulated, void_reason
+from edgedyno.core.precision import ran_otherwise
 from edgedyno.core.scenario import rank_flips
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def effective_precision_notes(results: list[Result]) -> list[str]:
     """Name each precision that a runtime did not run as such, once for each runtime."""
     notes = []
     for result in results:
-        ran = result.effective_precision
-        if result.status != "ok" or ran in {None, result.precision}:
+        ran = ran_otherwise(result)
+        if result.status != "ok" or ran is None:
             continue
         why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
         note = f"{result.precision.upper()} ran as {ran} on {runtime_name(result)}{why}"
@@ -80,6 +81,14 @@ def validity_notes(results: list[Result]) -> list[str]:
             f"{count_of(len(void), 'trial is', 'trials are')} void and not ranked: {_join(reasons)}."
         )
     return notes
+
+
+def simulation_notes(results: list[Result]) -> list[str]:
+    """Say what simulated trials are good for."""
+    names = dict.fromkeys(runtime_name(result) for result in results if is_simulated(result))
+    if not names:
+        return []
+    return [f"{_join(list(names))} simulates: its accuracy counts, its speed is not known and not ranked."]
 
 
 def stage_notes(choices: list[Choice]) -> list[str]:

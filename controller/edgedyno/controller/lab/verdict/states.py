@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.objectives import figure_of
 from edgedyno.controller.lab.verdict.ratios import HOPELESS_FACTOR
-from edgedyno.core.result import NOT_TRIED
+from edgedyno.core.result import NOT_TRIED, SIMULATED
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import RatioInterval, State
@@ -30,6 +30,8 @@ def standing_of(result: Result, ratio: RatioInterval | None, *, margin: float, b
     """Say what measuring the trial came to; `ratio` is the one to the recommended trial."""
     if result.status != "ok":
         return _without_numbers(result)
+    if is_simulated(result):
+        return Standing("not settled", f"no latency: {result.latency_seconds_reason}")
     if not result.validity.valid:
         return Standing("void", void_reason(result))
     if result.eliminated:
@@ -42,6 +44,12 @@ def standing_of(result: Result, ratio: RatioInterval | None, *, margin: float, b
 def is_not_tried(result: Result) -> bool:
     """Tell whether a search left the trial out."""
     return result.failure is not None and result.failure.code == NOT_TRIED
+
+
+def is_simulated(result: Result) -> bool:
+    """Tell whether the trial ran where its time means nothing: for its accuracy alone."""
+    reason = result.latency_seconds_reason or ""
+    return result.status == "ok" and result.latency_seconds is None and reason.startswith(SIMULATED)
 
 
 def void_reason(result: Result) -> str:

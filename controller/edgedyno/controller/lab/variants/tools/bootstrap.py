@@ -1,15 +1,26 @@
 """The first code of a builder: run by path in the tool's own interpreter, with nothing on PYTHONPATH.
 
 It builds the namespace of this folder by hand, so that a foreign interpreter sees the builders and nothing
-else of edgedyno's packages. Usage: PYTHON bootstrap.py BUILDER REQUEST.json, where BUILDER is a module here.
+else of edgedyno's packages. It leaves the network, where the system lets it: a tool may neither fetch nor
+report. Usage: PYTHON bootstrap.py BUILDER REQUEST.json, where BUILDER is a module here.
 """
 
+import ctypes
 import importlib
+import os
 import sys
 import types
 from pathlib import Path
 
 _PACKAGE = "edgedyno.controller.lab.variants.tools"
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+
+
+def _leave_network() -> bool:
+    """Move into a network namespace without interfaces; before any thread is started. Root needs no other."""
+    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
+    return bool(ctypes.CDLL(None, use_errno=True).unshare(flags) == 0)
 
 
 def _build_namespace(folder: str) -> None:
@@ -28,6 +39,9 @@ def _main() -> int:
     # Else a builder would import its own neighbours in place of its tool.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     _build_namespace(str(here))
+    _leave_network()
+    # OpenVINO reports every import and heeds no variable; without this package it has nothing to report with.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     toolkit = importlib.import_module(_PACKAGE + ".toolkit")
     return int(toolkit.serve(_PACKAGE + "." + sys.argv[1], sys.argv[2]))
 
