@@ -1,0 +1,1 @@
+"""Builders in their real interpreters, on tiny real models."""

@@ -4,7 +4,8 @@ A builder has images but no annotations. What it can say is how far each channel
 of that channel's own peak: boxes in pixels and probabilities count alike then.
 """
 
-from typing import Any, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 METRIC = "1 - mean over output channels of root mean square error / peak of the FP32 model (no labels)"
 # Below it a channel is silent on all images, and a part of its peak means nothing.
@@ -28,8 +29,8 @@ class Fidelity:
         """Return 1 where the outputs for this image equal the reference, less where they differ."""
         import numpy as np
 
-        parts: List[Any] = []
-        for found, wanted, peaks in zip(outputs, self._reference[position], self._peaks):
+        parts: list[Any] = []
+        for found, wanted, peaks in zip(outputs, self._reference[position], self._peaks, strict=True):
             errors = np.sqrt(((_channels(found) - _channels(wanted)) ** 2).mean(axis=1))
             heard = peaks > _SILENT
             parts.append(errors[heard] / peaks[heard])

@@ -53,7 +53,18 @@ def _convert(source: str, target: str, flags: list[str]) -> None:
     import _tools
 
     _tools.mnnconvert(
-        ["mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", target, "--bizCode", "edgedyno", *flags]
+        [
+            "mnnconvert",
+            "-f",
+            "ONNX",
+            "--modelFile",
+            source,
+            "--MNNModel",
+            target,
+            "--bizCode",
+            "edgedyno",
+            *flags,
+        ]
     )
     if not Path(target).is_file() or not Path(target).stat().st_size:
         raise BuildError(

@@ -60,9 +60,7 @@ def _write(model: Any, request: Request) -> None:
     model.set_friendly_name("model")
     path = folder / "model.xml"
     openvino.save_model(model, str(path), compress_to_fp16=request.precision == "fp16")
-    write_bundle(
-        request.target, {"model.xml": str(path), "model.bin": str(folder / "model.bin")}
-    )
+    write_bundle(request.target, {"model.xml": str(path), "model.bin": str(folder / "model.bin")})
 
 
 def _forget_origins(model: Any) -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import tempfile
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from edgedyno.controller.lab.variants.tools.fidelity import METRIC, Fidelity
 from edgedyno.controller.lab.variants.tools.toolkit import Request
@@ -58,7 +59,9 @@ def _search(
 
     judge = _Judge(openvino.compile_model(model, "CPU"), dataset)
     with tempfile.TemporaryDirectory() as folder:
-        restoring = nncf.AdvancedAccuracyRestorerParameters(num_ranking_workers=1, intermediate_model_dir=folder)
+        restoring = nncf.AdvancedAccuracyRestorerParameters(
+            num_ranking_workers=1, intermediate_model_dir=folder
+        )
         quantized = nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=dataset,

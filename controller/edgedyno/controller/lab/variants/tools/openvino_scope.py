@@ -1,22 +1,26 @@
 """Where an ONNX node went in OpenVINO's graph: one node becomes several, of which only the last bears its name."""
 
-from typing import Any, Iterator, List, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 _NOT_COMPUTED = ("Constant", "Parameter")
 
 
-def names_between(model: Any, outputs: Sequence[str]) -> List[str]:
+def names_between(model: Any, outputs: Sequence[str]) -> list[str]:
     """Return the names of the operations that make up the ONNX nodes with these outputs.
 
     A tensor that the ONNX file names bounds the walk: what lies between it and an output is that output's node.
     Raises BuildError (variant.exclude) for an output that the graph does not have.
     """
     owners = {
-        name: port.get_node() for node in model.get_ops() for port in node.outputs() for name in port.get_names()
+        name: port.get_node()
+        for node in model.get_ops()
+        for port in node.outputs()
+        for name in port.get_names()
     }
-    found = {}
+    found: dict[str, None] = {}
     for output in outputs:
         if output not in owners:
             raise BuildError(

@@ -36,10 +36,9 @@ def _constants(model: Any) -> dict[str, Any]:
 
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Constant":
-            found.update(
-                {node.output[0]: numpy_helper.to_array(each.t) for each in node.attribute if each.name == "value"}
-            )
+        for each in node.attribute:
+            if node.op_type == "Constant" and each.name == "value":
+                found[node.output[0]] = numpy_helper.to_array(each.t)
     return found
 
 
@@ -72,7 +71,7 @@ def _take_over(node: Any, pads: list[int]) -> bool:
         return False
     if node.op_type == "AveragePool" and any(before) and not counts:
         return False
-    changed = {"pads": [a + b for a, b in zip(before, pads, strict=True)]}
+    changed: dict[str, Any] = {"pads": [a + b for a, b in zip(before, pads, strict=True)]}
     if node.op_type == "AveragePool":
         changed["count_include_pad"] = 1
     kept = [each for each in node.attribute if each.name not in changed]

@@ -62,6 +62,8 @@ def _convert(module: Any, input_shape: list[int], path: str) -> None:
     except Exception as error:
         text = " ".join(str(error).split())
         if "owering not found" in text or "no lowering" in text.lower():
-            raise BuildError("variant.operator", f"litert_torch cannot convert the model: {text[:400]}") from error
+            raise BuildError(
+                "variant.operator", f"litert_torch cannot convert the model: {text[:400]}"
+            ) from error
         raise
     converted.export(path)

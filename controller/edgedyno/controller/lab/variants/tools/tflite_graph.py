@@ -150,7 +150,9 @@ class _Specializer:
         def of_live(*tensors: Any) -> Any:
             known = {**self._values, **dict(zip(live, tensors, strict=True))}
             with _Fold(tensors):
-                return function(*map_arg(node.args, known.__getitem__), **map_arg(node.kwargs, known.__getitem__))
+                return function(
+                    *map_arg(node.args, known.__getitem__), **map_arg(node.kwargs, known.__getitem__)
+                )
 
         return make_fx(of_live)(*[self._values[source] for source in live])
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import calibrator, qtyping, quantizer
+from ai_edge_quantizer import qtyping, quantizer
+
 from edgedyno.controller.lab.variants.tools.toolkit import Request
 
 _Name = qtyping.TFLOperationName
