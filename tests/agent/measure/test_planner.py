@@ -203,8 +203,10 @@ def test_a_job_names_a_version() -> None:
     assert [(cell.runtime, reason(cell)) for cell in skipped] == [
         (
             "onnxruntime",
-            ("found no 'onnxruntime@1.31.2' on this board, expected one of onnxruntime@1.31.1, "
-            "onnxruntime@1.19.2; did you mean 'onnxruntime@1.31.1'?"),
+            (
+                "found no 'onnxruntime@1.31.2' on this board, expected one of onnxruntime@1.31.1, "
+                "onnxruntime@1.19.2; did you mean 'onnxruntime@1.31.1'?"
+            ),
         )
     ]
 
@@ -261,8 +263,10 @@ def test_a_job_names_formats() -> None:
     trials, skipped = cells(FP32, OV32, threads=[1], runtimes=BOARD, formats=["onx", "openvino"])
     assert tried(trials) == [("openvino", "fp32", "openvino", "")]
     assert [reason(cell) for cell in skipped] == [
-        ("found no format 'onx' among variants and runtimes, expected one of ncnn, onnx, openvino; "
-        "did you mean 'onnx'?")
+        (
+            "found no format 'onx' among variants and runtimes, expected one of ncnn, onnx, openvino; "
+            "did you mean 'onnx'?"
+        )
     ]
 
 

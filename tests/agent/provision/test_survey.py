@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def test_what_is_there_is_found_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_modules(sys.executable, ["numpy", "onnxruntime", "no_such_module", "pacing", "edgedyno.core"])
+    found = find_modules(
+        sys.executable, ["numpy", "onnxruntime", "no_such_module", "pacing", "edgedyno.core"]
+    )
     # `pacing` is a neighbour of the surveying script itself, and edgedyno's own packages do not count.
     assert set(found.missing) == {"no_such_module", "pacing", "edgedyno.core"}
     assert found.missing["no_such_module"] == "not installed"
