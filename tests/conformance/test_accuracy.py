@@ -41,7 +41,7 @@ class File(NamedTuple):
     recorded: float
     runtimes: list[str]
     size: tuple[int, int] | None = None
-    output: dict[str, Any] = {}
+    output: dict[str, Any] | None = None
 
 
 YOLOX, YOLOV8 = "yolox_nano/yolox_nano_416_{}.tflite", "yolov8n/yolov8n_640_{}.tflite"
@@ -87,7 +87,7 @@ def map_of(workshop: Workshop, zoo: Path, folder: Path, file: File) -> dict[str,
     if file.size:
         spec = msgspec.structs.replace(profile.input, size=file.size)
         profile = msgspec.structs.replace(profile, input=spec)
-    profile = msgspec.structs.replace(profile, output=msgspec.structs.replace(profile.output, **file.output))
+    profile = msgspec.structs.replace(profile, output=msgspec.structs.replace(profile.output, **(file.output or {})))
     variant = variant_of(workshop, profile, zoo / "models" / file.path, file.format)
     labels = json.dumps(labelled.instances(zoo, official=True)).encode()
     images = labelled.images(zoo, official=True)
@@ -117,7 +117,7 @@ def test_yolov5_of_640_agrees_across_formats(workshop: Workshop, zoo: Path, tmp_
     for path in YOLOV5:
         kind = path.rpartition(".")[2]
         file = File("yolov5", path, kind, 0.0, ["onnxruntime" if kind == "onnx" else "litert"])
-        file = file._replace(output={} if kind == "onnx" else FRACTION)
+        file = file._replace(output=None if kind == "onnx" else FRACTION)
         folder = tmp_path / path.replace("/", "-")
         folder.mkdir()
         (found[path],) = map_of(workshop, zoo, folder, file).values()
