@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.finding import Finding
-from edgedyno.agent.provision.catalogue import entries_giving, how_to_add
+from edgedyno.agent.provision.catalogue import entries_giving, how_to_add, is_other_build
 
 if TYPE_CHECKING:
     from edgedyno.core.board import Capabilities, RuntimeInfo
@@ -26,9 +26,11 @@ def runtime_findings(capabilities: Capabilities) -> list[Finding]:
     """Return one finding for each runtime: first what works, then what is broken, then what is not here."""
     runtimes = capabilities.runtimes
     works = [_works(info) for info in runtimes if info.available]
-    broken = [info for info in runtimes if not info.available and info.environment]
-    absent = [_absent(info, capabilities.arch) for info in runtimes if not info.environment]
-    findings = [*works, *_broken(broken), *absent]
+    others = [info.name for info in runtimes if not info.available and is_other_build(info.name)]
+    lacking = [info for info in runtimes if not info.available and info.name not in others]
+    broken = [info for info in lacking if info.environment]
+    absent = [_absent(info, capabilities.arch) for info in lacking if not info.environment]
+    findings = [*works, *_broken(broken), *absent, *_other_builds(others)]
     if not works:
         remedy = "edgedyno agent runtimes add onnxruntime, or name an interpreter under `runtimes:`"
         findings.append(Finding("runtimes", "fail", "no runtime works here: nothing can be measured", remedy))
@@ -50,6 +52,14 @@ def _broken(runtimes: list[RuntimeInfo]) -> list[Finding]:
         )
         for (environment, reason), group in groups.items()
     ]
+
+
+def _other_builds(names: list[str]) -> list[Finding]:
+    """Name in one line what only other builds of packages give, such as execution providers."""
+    if not names:
+        return []
+    text = f"not in the builds that are here: {', '.join(sorted(set(names)))}"
+    return [Finding("runtime", "info", text)]
 
 
 def _names(group: list[RuntimeInfo]) -> str:

@@ -59,6 +59,8 @@ class EnvironmentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What the package writes before the version that people know."""
     runtimes: dict[str, Modules] = {}
     """Runtimes that it gives, by name; the modules that each needs."""
+    other_builds: dict[str, Modules] = {}
+    """Runtimes that only other builds of the package give; the modules behind which each may be."""
     builds: dict[str, Modules] = {}
     """Formats of variants that can be built with it; the modules that each needs."""
     installed: Bytes

@@ -81,7 +81,7 @@ def test_the_inventory_is_probed_once_for_what_is_installed(
 ) -> None:
     probes = []
 
-    def probe(config_file: Path | None) -> object:
+    def probe(config_file: Path | None, state_dir: Path) -> object:
         probes.append(config_file)
         return CAPABILITIES
 

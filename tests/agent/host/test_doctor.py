@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -207,10 +206,7 @@ def test_the_command_reads_a_recorded_board(capsys: pytest.CaptureFixture[str]) 
 def runtimes(monkeypatch: pytest.MonkeyPatch) -> list[RuntimeInfo]:
     """Stand in for the probing of runtimes, which has tests of its own."""
     found: list[RuntimeInfo] = []
-    module = types.ModuleType("edgedyno.agent.environments")
-    module.probe_all = lambda environments: found  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "edgedyno.agent.environments", module)
-    monkeypatch.setattr("edgedyno.agent.environments", module, raising=False)
+    monkeypatch.setattr("edgedyno.agent.environments.probe_all", lambda environments: found)
     return found
 
 
@@ -255,3 +251,46 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
     assert doctor.cache_folder() == Path("/elsewhere/edgedyno")
+
+
+def test_each_runtime_that_is_not_here_says_what_to_do(runtimes: list[RuntimeInfo]) -> None:
+    reason = "this build of onnxruntime has no such provider"
+    runtimes += [
+        RuntimeInfo("onnxruntime", "1.31.1", available=True),
+        RuntimeInfo("onnxruntime-cuda", "1.31.1", available=False, reason=reason),
+        RuntimeInfo("onnxruntime-acl", "1.31.1", available=False, reason=reason),
+        *(
+            RuntimeInfo(name, None, available=False, reason="not installed", environment="")
+            for name in ("ncnn", "rknn", "rknn-simulator", "tensorrt")
+        ),
+    ]
+    found = [finding for finding in examine() if finding.name == "runtime"]
+    assert [(finding.status, finding.text) for finding in found[:3]] == [
+        ("ok", "onnxruntime 1.31.1 in default ran a model"),
+        ("info", "ncnn is not here: edgedyno agent runtimes add ncnn"),
+        ("info", "rknn is not here: it needs a Rockchip NPU, and found none"),
+    ]
+    assert found[-1].text == "not in the builds that are here: onnxruntime-acl, onnxruntime-cuda"
+    assert len(found) == 6
+    tensorrt = next(finding for finding in found if finding.text.startswith("tensorrt"))
+    assert "python: /usr/bin/python3" in (tensorrt.remedy or "")
+    for finding in found[:-1]:
+        assert len(f"{finding.status:4}  {finding.name}: {finding.text}") <= 80
+        assert len("      " + (finding.remedy or "")) <= 90
+
+
+def test_a_whole_environment_that_is_broken_is_told_once(runtimes: list[RuntimeInfo]) -> None:
+    reason = "cannot start /gone/python: No such file or directory"
+    runtimes += [
+        RuntimeInfo(name, None, available=False, reason=reason, environment="old")
+        for name in ("litert", "ncnn", "openvino")
+    ]
+    (finding,) = [finding for finding in examine() if finding.name == "runtime"]
+    assert finding.text == f"no runtime in old: {reason}"
+    assert "runtimes:" in (finding.remedy or "")
+
+
+def test_findings_are_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--root", str(board("rpi4b"))]) == 0
+    texts = [line for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
+    assert max(map(len, texts)) <= 80

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -13,10 +13,14 @@ import yaml
 from edgedyno.agent.environments import find_plugins
 from edgedyno.agent.provision import catalogue
 from edgedyno.agent.provision.pinning import choose_steps, main_version
-from edgedyno.core.environment import EnvironmentProfile
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.schema import schema_text
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedyno.core.environment import EnvironmentProfile
 
 FOLDER = ROOT / "profiles/edgedyno/profiles/environments"
 ENTRIES = catalogue.catalogue()
@@ -44,11 +48,12 @@ def test_an_entry_is_whole(entry: EnvironmentProfile) -> None:
 def test_what_was_tested_is_pinned(entry: EnvironmentProfile) -> None:
     for tried in entry.tested:
         assert choose_steps(entry, tried.python, tried.architecture)
-        assert datetime.date.fromisoformat(tried.date)
+        assert dt.date.fromisoformat(tried.date)
 
 
 def test_every_runtime_and_every_builder_can_be_had() -> None:
-    assert {plugin.name for plugin in find_plugins()} <= {name for one in ENTRIES for name in one.runtimes}
+    known = {name for one in ENTRIES for name in (*one.runtimes, *one.other_builds)}
+    assert {plugin.name for plugin in find_plugins()} <= known
     assert {form for entry in ENTRIES for form in entry.builds} == BUILT
 
 
@@ -60,14 +65,14 @@ def test_an_unknown_entry_names_the_nearest() -> None:
 def test_how_to_have_a_runtime(tmp_path: Path) -> None:
     assert catalogue.how_to_add("ncnn", "x86_64") == "edgedyno agent runtimes add ncnn"
     assert catalogue.how_to_add("tensorrt", "x86_64", tmp_path) == (
-        "it needs an NVIDIA GPU, and there is none here"
+        "it needs an NVIDIA GPU, and found none"
     )
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     assert catalogue.how_to_add("tensorrt", "x86_64", tmp_path) == "edgedyno agent runtimes add tensorrt"
     assert catalogue.how_to_add("tensorrt", "aarch64", tmp_path) == "there is no package for aarch64"
-    assert catalogue.how_to_add("rknn", "x86_64", tmp_path) == "edgedyno agent runtimes add rknn"
+    assert catalogue.how_to_add("rknn-simulator", "x86_64", tmp_path) == "edgedyno agent runtimes add rknn"
     assert catalogue.how_to_add("rknn", "aarch64", tmp_path) == (
-        "it needs a Rockchip NPU, and there is none here"
+        "it needs a Rockchip NPU, and found none"
     )
     assert catalogue.how_to_add("scripted", "x86_64") == "docs/runtimes.md says how to add it"

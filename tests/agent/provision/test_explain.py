@@ -28,8 +28,10 @@ NO_SPACE = "ERROR: Could not install packages due to an OSError: [Errno 28] No s
         (
             NO_VERSION,
             "environment.package",
-            "pip found no package ncnn==1.0.20260527; it has 1.0.20260114, 1.0.20260526, 1.0.20261020; "
-            "did you mean '1.0.20260526'?",
+            (
+                "pip found no package ncnn==1.0.20260527; it has 1.0.20260114, 1.0.20260526, 1.0.20261020; "
+                "did you mean '1.0.20260526'?"
+            ),
         ),
         (
             NO_PACKAGE,

@@ -45,7 +45,13 @@ def entries_giving(runtime: str) -> list[EnvironmentProfile]:
 
 def modules_of(runtime: str) -> list[list[str]]:
     """Return the sets of modules of which one has to be there for a runtime; empty where nothing is known."""
-    return [list(entry.runtimes[runtime]) for entry in entries_giving(runtime)]
+    named = [{**entry.other_builds, **entry.runtimes} for entry in catalogue()]
+    return [list(modules[runtime]) for modules in named if runtime in modules]
+
+
+def is_other_build(runtime: str) -> bool:
+    """Tell whether a runtime comes only with another build of a package than the usual one."""
+    return any(runtime in entry.other_builds for entry in catalogue())
 
 
 def how_to_add(runtime: str, architecture: str, root: Path = Path("/")) -> str:
@@ -57,7 +63,7 @@ def how_to_add(runtime: str, architecture: str, root: Path = Path("/")) -> str:
     if usable:
         return f"edgedyno agent runtimes add {usable[0].id}"
     if lacking:
-        return f"it needs {lacking[0]}, and there is none here"
+        return f"it needs {lacking[0]}, and found none"
     return f"there is no package for {architecture}" if entries else "docs/runtimes.md says how to add it"
 
 

@@ -163,15 +163,22 @@ def print_available(options: argparse.Namespace) -> int:
     elif options.json:
         _write_json(catalogue.catalogue())
     else:
-        _write_table(("name", "gives", "python", "size", "for"), [_summary(e) for e in catalogue.catalogue()])
+        _write_table(("name", "gives", "python", "size", ""), [_summary(e) for e in catalogue.catalogue()])
         sys.stderr.write("\nedgedyno agent runtimes available NAME tells more; ... add NAME makes one\n")
     return 0
 
 
 def _summary(entry: EnvironmentProfile) -> list[str]:
     known = pythons(entry.pins)
-    span = known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}"
-    return [entry.id, gives(entry), span, format_bytes(entry.installed), architectures(entry)]
+    span = known[0] if len(known) == 1 else f"{known[0]}-{known[-1]}"
+    only = architectures(entry)
+    return [
+        entry.id,
+        gives(entry),
+        span,
+        f"{entry.installed / 1e6:.0f} MB",
+        "" if "," in only else f"{only} only",
+    ]
 
 
 def gives(entry: EnvironmentProfile) -> str:

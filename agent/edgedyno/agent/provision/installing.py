@@ -11,7 +11,7 @@ import re
 import select
 import signal
 import subprocess
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from edgedyno.agent.worker.process import NOT_INHERITED
 from edgedyno.core.document import nearest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgedyno.agent.provision.progress import Progress
+    from edgedyno.agent.provision.work import Work
     from edgedyno.core.environment import InstallStep
 
 PR_SET_PDEATHSIG = 1
@@ -33,23 +33,21 @@ _OUT_OF_REACH = ("connection broken by", "NewConnectionError", "Could not fetch 
 _FLAGS = ("--no-input", "--disable-pip-version-check", "--progress-bar=off", "--only-binary=:all:")
 
 
-def make_venv(python: str, folder: Path, log: BinaryIO, progress: Progress) -> None:
+def make_venv(python: str, folder: Path, work: Work) -> None:
     """Make an empty environment with pip in it. Raises RunError."""
-    lines, code = _run([python, "-m", "venv", str(folder)], log, progress, {})
+    lines, code = _run([python, "-m", "venv", str(folder)], work, {})
     if code != 0:
         text = f"{python} -m venv ended with code {code}: {_last(lines)}"
         raise RunError(text, code="environment.venv")
 
 
-def pip_install(
-    python: str, step: InstallStep, arguments: Sequence[str], log: BinaryIO, progress: Progress, scratch: Path
-) -> None:
+def pip_install(python: str, step: InstallStep, arguments: Sequence[str], work: Work, scratch: Path) -> None:
     """Install one step's packages: wheels only, for a board compiles for hours. Raises EdgedynoError."""
     flags = [*_FLAGS, *(["--no-deps"] if step.no_deps else [])]
     command = [python, "-m", "pip", "install", *flags, *arguments, *step.packages]
     # /tmp is memory on some boards, and wheels of hundreds of megabytes pass through.
     scratch.mkdir(exist_ok=True)
-    lines, code = _run(command, log, progress, {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"})
+    lines, code = _run(command, work, {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"})
     if code != 0:
         raise explain(lines, code)
 
@@ -87,41 +85,40 @@ def _last(lines: Sequence[str]) -> str:
     return (errors or [line for line in lines if line.strip()] or ["it said nothing"])[-1].strip()
 
 
-def _run(
-    command: list[str], log: BinaryIO, progress: Progress, extra: dict[str, str]
-) -> tuple[list[str], int]:
+def _run(command: list[str], work: Work, extra: dict[str, str]) -> tuple[list[str], int]:
     """Run a program to its end; return its last lines and its exit code. It does not outlive this process."""
-    log.write(f"$ {' '.join(command)}\n".encode())
-    log.flush()
+    work.log.write(f"$ {' '.join(command)}\n".encode())
+    work.log.flush()
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=_environ(extra), start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl
     )  # fmt: skip
     try:
-        lines = _follow(process, log, progress)
+        lines = _follow(process, work)
         return lines, process.wait()
     finally:
         _stop(process)
 
 
-def _follow(process: subprocess.Popen[bytes], log: BinaryIO, progress: Progress) -> list[str]:
+def _follow(process: subprocess.Popen[bytes], work: Work) -> list[str]:
     lines: list[str] = []
     assert process.stdout is not None  # noqa: S101 - Popen was told to make it
     with process.stdout as output:
         rest = b""
         while True:
+            work.stop.check()
             if not select.select([output], [], [], TICK_SECONDS)[0]:
-                progress.tick()
+                work.progress.tick()
                 continue
             chunk = os.read(output.fileno(), 1 << 16)
             if not chunk:
                 return [*lines, rest.decode(errors="replace")][-TAIL_LINES:]
-            log.write(chunk)
-            log.flush()
+            work.log.write(chunk)
+            work.log.flush()
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
                 lines.append(line.decode(errors="replace"))
-                progress.line(lines[-1])
+                work.progress.line(lines[-1])
             del lines[:-TAIL_LINES]
 
 

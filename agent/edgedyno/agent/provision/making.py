@@ -10,11 +10,10 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +27,7 @@ from edgedyno.agent.provision.installing import list_packages, make_venv, pip_in
 from edgedyno.agent.provision.made import FOLDER, STAMP, Made, folder_of, python_of, read_made
 from edgedyno.agent.provision.pinning import choose_steps, main_version
 from edgedyno.agent.provision.progress import Progress
+from edgedyno.agent.provision.work import Stop, Work
 from edgedyno.agent.survey import SurveyError, import_modules
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError, EdgedynoError, RunError
@@ -69,13 +69,15 @@ def make_environment(
     folder = folder_of(state_dir, order.name)
     folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     check_space(entry, folder.parent)
-    with _locked(state_dir), _signals_interrupt():
+    stop = Stop()
+    with _locked(state_dir):
         clear_leftovers(state_dir)
         log_path = log_of(state_dir, order.name)
         log_path.parent.mkdir(mode=0o755, exist_ok=True)
-        with log_path.open("wb") as log, _nothing_left(folder, log_path):
-            _install(interpreter, steps, order, folder, log)
+        with log_path.open("wb") as log, _nothing_left(folder, log_path), stop.listening():
+            _install(interpreter, steps, order, folder, Work(log, Progress(), stop))
             found = _prove(entry, order, state_dir)
+            stop.check()
             made = _stamp(entry, order, interpreter, steps, folder)
     return made, found
 
@@ -111,21 +113,20 @@ def clear_leftovers(state_dir: Path) -> list[str]:
 
 
 def _install(
-    interpreter: Interpreter, steps: Sequence[InstallStep], order: Order, folder: Path, log: BinaryIO
+    interpreter: Interpreter, steps: Sequence[InstallStep], order: Order, folder: Path, work: Work
 ) -> None:
-    progress = Progress()
     try:
-        progress.step(f"making {folder.name} with Python {interpreter.version}")
-        make_venv(interpreter.path, folder, log, progress)
+        work.progress.step(f"making {folder.name} with Python {interpreter.version}")
+        make_venv(interpreter.path, folder, work)
         python = str(folder / "bin" / "python")
         for number, step in enumerate(steps, start=1):
             place = f" ({number} of {len(steps)})" if len(steps) > 1 else ""
-            progress.step(f"installing {_shown(step)}{place}")
-            pip_install(python, step, order.pip_arguments, log, progress, folder / "scratch")
+            work.progress.step(f"installing {_shown(step)}{place}")
+            pip_install(python, step, order.pip_arguments, work, folder / "scratch")
         shutil.rmtree(folder / "scratch", ignore_errors=True)
-        progress.step(f"trying {folder.name} with a model")
+        work.progress.step(f"trying {folder.name} with a model")
     finally:
-        progress.end()
+        work.progress.end()
 
 
 def _shown(step: InstallStep) -> str:
@@ -144,9 +145,13 @@ def _prove(entry: EnvironmentProfile, order: Order, state_dir: Path) -> list[Run
             for info in probe_all([Environment(order.name, python, names)])
             if info.name in entry.runtimes
         ]
-    problems = [f"{info.name}: {info.reason}" for info in found if not info.available]
+    problems = [
+        f"{info.name}: {info.reason if info.environment else 'not installed'}"
+        for info in found
+        if not info.available
+    ]
     if problems and not has_device(entry) and entry.device:
-        problems.append(f"it needs {entry.device.name}, and there is none here")
+        problems.append(f"it needs {entry.device.name}, and found none")
     modules = sorted({module for modules in entry.builds.values() for module in modules})
     if modules and not problems:
         try:
@@ -218,23 +223,3 @@ def _locked(state_dir: Path) -> Iterator[None]:
             text = f"another `edgedyno agent runtimes` is at work in {state_dir / FOLDER}; try again when it is done"
             raise ConfigError(text, code="environment.busy") from error
         yield
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let a service manager's stop and a terminal that closes end the work as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    # What is ignored (nohup) stays ignored.
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

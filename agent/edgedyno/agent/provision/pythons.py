@@ -49,7 +49,7 @@ def find_interpreter(wanted: str | None) -> Interpreter:
 def interpreters(versions: Iterable[str] = ()) -> list[Interpreter]:
     """Return the Pythons on PATH that start, newest first; only `versions` where some are given."""
     found = []
-    for version in versions or [f"3.{minor}" for minor in range(20, 7, -1)]:
+    for version in versions or [f"3.{minor}" for minor in range(15, 7, -1)]:
         try:
             found.append(_ask(_path(version)))
         except SurveyError:

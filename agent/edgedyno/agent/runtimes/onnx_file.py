@@ -27,7 +27,7 @@ def read_numbers(path: str) -> Numbers:
     """Read which numbers the file's graph has; a file that is no ONNX model has neither."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            graphs = [value for value in _messages(data, (0, len(data)), 7)]
+            graphs = list(_messages(data, (0, len(data)), 7))
             half = any(_is_half(data, tensor) for graph in graphs for tensor in _tensors(data, graph))
             quantized = any(
                 _is_quantizing(data, node) for graph in graphs for node in _messages(data, graph, 1)
