@@ -87,7 +87,9 @@ def map_of(workshop: Workshop, zoo: Path, folder: Path, file: File) -> dict[str,
     if file.size:
         spec = msgspec.structs.replace(profile.input, size=file.size)
         profile = msgspec.structs.replace(profile, input=spec)
-    profile = msgspec.structs.replace(profile, output=msgspec.structs.replace(profile.output, **(file.output or {})))
+    profile = msgspec.structs.replace(
+        profile, output=msgspec.structs.replace(profile.output, **(file.output or {}))
+    )
     variant = variant_of(workshop, profile, zoo / "models" / file.path, file.format)
     labels = json.dumps(labelled.instances(zoo, official=True)).encode()
     images = labelled.images(zoo, official=True)
