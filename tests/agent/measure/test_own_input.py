@@ -31,9 +31,8 @@ def test_each_variant_sees_the_images_in_its_own_way(tmp_path: Path) -> None:
     """The copy takes channels that the profile gives it last and turns them, and keeps sure boxes only."""
     bench = Bench(tmp_path)
     copy = tmp_path / "copy.onnx"
-    copy.write_bytes(
-        FASTESTDET.read_bytes() + b"\x42\x00"
-    )  # an empty graph field: another file, the same model
+    # Another producer_version (field 3): another file, the same model.
+    copy.write_bytes(FASTESTDET.read_bytes() + b"\x1a\x01x")
     own = Variant(
         "fp16",
         "onnx",
