@@ -117,7 +117,13 @@ def cpu_seconds(pid: int | None) -> float:
 def prepare(config: ControllerConfig, boards: list[str]) -> str:
     """Put boards and an active job into the store and return the job."""
     migrate_database(config)
-    model = ModelProfile("fastestdet", "detect", "m.onnx", InputSpec((352, 352)), OutputSpec("fastestdet"))
+    model = ModelProfile(
+        name="fastestdet",
+        task="detect",
+        source="m.onnx",
+        input=InputSpec((352, 352)),
+        output=OutputSpec("fastestdet"),
+    )
     spec = JobSpec(name="bench", model="fastestdet")
     resolved = ResolvedJob(spec, model, ArtifactRef(SHA, 1), ["thing"])
     database = Database(config.url)

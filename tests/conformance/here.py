@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
 # What needs a board, a vendor's processor or a build of ONNX Runtime that no package of this machine is.
 ELSEWHERE = frozenset(
-    ["rknn", "rknn-simulator", "tensorrt", *(f"onnxruntime-{name}" for name in ("acl", "cann", "cuda", "tensorrt", "xnnpack"))]
+    [
+        "rknn",
+        "rknn-simulator",
+        "tensorrt",
+        *(f"onnxruntime-{name}" for name in ("acl", "cann", "cuda", "tensorrt", "xnnpack")),
+    ]
 )
 RUNTIMES = [plugin.name for plugin in find_plugins() if plugin.name not in ELSEWHERE]
 # The modules whose presence makes an interpreter a builder of a format.
@@ -66,7 +71,9 @@ def runtimes() -> dict[str, RuntimeInfo]:
 def runtime(name: str) -> RuntimeInfo:
     """Return a runtime that has to be here."""
     if name not in runtimes():
-        pytest.fail(f"{name} is in none of {[each.python for each in environments()]}: ./scripts/runtimes makes them")
+        pytest.fail(
+            f"{name} is in none of {[each.python for each in environments()]}: ./scripts/runtimes makes them"
+        )
     return runtimes()[name]
 
 
@@ -118,7 +125,9 @@ class Workshop:
             reasons.append(f"{variant.format}: {variant.failure and variant.failure.text}")
         pytest.fail(f"no {precision} variant for {name}: {'; '.join(reasons)}")
 
-    def _candidates(self, model: str | ModelProfile, info: RuntimeInfo, precision: Precision) -> Iterator[Variant]:
+    def _candidates(
+        self, model: str | ModelProfile, info: RuntimeInfo, precision: Precision
+    ) -> Iterator[Variant]:
         for kind in info.formats:
             yield from build_variants(
                 self.resolved(model),

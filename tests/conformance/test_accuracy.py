@@ -1,0 +1,156 @@
+"""The zoo's files score what the zoo records for them, through the board's accuracy pass, on every runtime.
+
+Integer inputs and outputs, channels last, boxes as fractions of the input and a background class come from
+the files as they are; the profile states only what a file cannot.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import pytest
+
+from edgedyno.controller.lab.profiles import find_profile
+from edgedyno.core.manifest import Variant
+from edgedyno.core.profile import ModelProfile, Prebuilt
+from tests.conformance import zoo as labelled
+from tests.conformance.accuracy import scores
+from tests.conformance.here import RUNTIMES, runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conformance.here import Workshop
+
+pytestmark = pytest.mark.zoo
+
+TOLERANCE = 0.01
+TFLITE = ["litert", "tflite"]
+FRACTION = {"boxes": "fraction"}
+
+
+class File(NamedTuple):
+    """One of the zoo's files, and what it is recorded to score on the 79 images with COCO's own labels."""
+
+    profile: str
+    path: str
+    format: str
+    recorded: float
+    runtimes: list[str]
+    size: tuple[int, int] | None = None
+    output: dict[str, Any] | None = None
+
+
+YOLOX, YOLOV8 = "yolox_nano/yolox_nano_416_{}.tflite", "yolov8n/yolov8n_640_{}.tflite"
+ONNX = [name for name in RUNTIMES if name not in ("ncnn", "mnn", *TFLITE)]
+FILES = [
+    File("yolox_nano", "yolox_nano/yolox_nano_416_fp32.onnx", "onnx", 0.322, ONNX),
+    File("yolox_nano", YOLOX.format("fp16"), "tflite", 0.322, TFLITE),
+    File("yolox_nano", YOLOX.format("dynrange"), "tflite", 0.312, TFLITE),
+    File("yolox_nano", YOLOX.format("int8_floatio"), "tflite", 0.032, TFLITE),
+    File("fastestdet", "fastestdet/ncnn/FastestDet.param", "ncnn", 0.185, ["ncnn"]),
+    File("yolov5", "yolov5n/yolov5n_416_fp32.onnx", "onnx", 0.307, ONNX, size=(416, 416)),
+]
+LARGE = [
+    File("yolov8", YOLOV8.format("int8w_floatio"), "tflite", 0.435, TFLITE, output=FRACTION),
+    File("yolov8", YOLOV8.format("full_integer"), "tflite", 0.375, TFLITE, output=FRACTION),
+    File("yolov8", "yolov8n/yolov8n_640_from_int8w.onnx", "onnx", 0.432, ["onnxruntime"], output=FRACTION),
+]
+# Recorded on 202 images, of which 140 are here: what counts is that fp16 agrees with fp32 on these.
+YOLOV5 = [
+    "yolov5n/yolov5n_640_fp32.onnx",
+    "yolov5n/yolov5n_640_fp16.tflite",
+    "yolov5n/yolov5n_640_int8.tflite",
+]
+
+
+def profile_of(name: str, tmp_path: Path, **changes: Any) -> ModelProfile:
+    profile = find_profile(name, ModelProfile, base=tmp_path).profile
+    return msgspec.structs.replace(profile, **changes)
+
+
+def variant_of(workshop: Workshop, profile: ModelProfile, path: Path, kind: str) -> Variant:
+    """Return the file as a variant; one of two files as resolving a job makes it."""
+    if kind == "ncnn":
+        base = find_profile(profile.name, ModelProfile, base=path.parent).base
+        profile = msgspec.structs.replace(profile, source=str(base / profile.source))
+        brought = msgspec.structs.replace(profile, variants=[Prebuilt(str(path), "fp16")], name="zoo")
+        return workshop.resolved(brought).prebuilt[0]
+    return Variant("fp32", kind, workshop.store.add_file(path))
+
+
+def map_of(workshop: Workshop, zoo: Path, folder: Path, file: File) -> dict[str, float]:
+    profile = profile_of(file.profile, folder)
+    if file.size:
+        spec = msgspec.structs.replace(profile.input, size=file.size)
+        profile = msgspec.structs.replace(profile, input=spec)
+    profile = msgspec.structs.replace(
+        profile, output=msgspec.structs.replace(profile.output, **(file.output or {}))
+    )
+    variant = variant_of(workshop, profile, zoo / "models" / file.path, file.format)
+    labels = json.dumps(labelled.instances(zoo, official=True)).encode()
+    images = labelled.images(zoo, official=True)
+    return scores(workshop, folder, profile, variant, file.runtimes, images, labels)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "file",
+    [*(file for file in FILES if file.format != "ncnn"), *LARGE],
+    ids=lambda file: file.path.split("/")[-1],
+)
+def test_detectors_score_what_is_recorded(workshop: Workshop, zoo: Path, tmp_path: Path, file: File) -> None:
+    found = map_of(workshop, zoo, tmp_path, file)
+    assert found == pytest.approx(dict.fromkeys(file.runtimes, file.recorded), abs=TOLERANCE)
+
+
+def test_a_users_own_file_scores_what_is_recorded(workshop: Workshop, zoo: Path, tmp_path: Path) -> None:
+    file = next(each for each in FILES if each.format == "ncnn")
+    found = map_of(workshop, zoo, tmp_path, file)
+    assert found == pytest.approx({"ncnn": file.recorded}, abs=TOLERANCE)
+
+
+@pytest.mark.long
+def test_yolov5_of_640_agrees_across_formats(workshop: Workshop, zoo: Path, tmp_path: Path) -> None:
+    found = {}
+    for path in YOLOV5:
+        kind = path.rpartition(".")[2]
+        file = File("yolov5", path, kind, 0.0, ["onnxruntime" if kind == "onnx" else "litert"])
+        file = file._replace(output=None if kind == "onnx" else FRACTION)
+        folder = tmp_path / path.replace("/", "-")
+        folder.mkdir()
+        (found[path],) = map_of(workshop, zoo, folder, file).values()
+    assert found[YOLOV5[1]] == pytest.approx(found[YOLOV5[0]], abs=TOLERANCE)
+    assert 0.01 < found[YOLOV5[0]] - found[YOLOV5[2]] < 0.07  # 0.0365 on the zoo's 202 images
+
+
+@pytest.mark.parametrize(
+    ("profile", "path", "kind", "names", "recorded"),
+    [
+        ("squeezenet", "squeezenet_v1.1/squeezenet_v1.1_227_fp32.onnx", "onnx", ["onnxruntime"], 0.668),
+        ("mobilenet_tf", "mobilenet_v2_1.0_224_quant.tflite", "tflite", ["litert"], 0.896),
+    ],
+)
+def test_classifiers_score_what_is_recorded(
+    workshop: Workshop,
+    zoo: Path,
+    tmp_path: Path,
+    profile: str,
+    path: str,
+    kind: str,
+    names: list[str],
+    recorded: float,
+) -> None:
+    for name in names:
+        runtime(name)
+    folder = zoo / "data/imagenet_sample"
+    rows = list(csv.DictReader((folder / "labels.csv").read_text().splitlines()))
+    spec = profile_of(profile, tmp_path)
+    variant = Variant("fp32", kind, workshop.store.add_file(zoo / "models" / path))
+    labels = "\n".join(f"{row['file']},{row['class_index']}" for row in rows).encode()
+    images = [(number, folder / "images" / row["file"]) for number, row in enumerate(rows)]
+    found = scores(workshop, tmp_path, spec, variant, names, images, labels)
+    assert found == pytest.approx(dict.fromkeys(names, recorded), abs=TOLERANCE)
