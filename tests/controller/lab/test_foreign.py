@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgedyno.controller.lab.resolve import resolve_job
-from edgedyno.controller.lab.variants import Building, build_variants, foreign, toolchain
+from edgedyno.controller.lab.variants import Building, build_variants, foreign, formats, toolchain
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.profile import QuantizeSpec
 from tests.controller.lab import tiny
@@ -58,12 +58,12 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(foreign.TOOLS, folder)
     (folder / "ncnn.py").write_text(BUILDER)
     monkeypatch.setattr(foreign, "TOOLS", folder)
-    monkeypatch.setitem(toolchain.FOREIGN, "ncnn", _with_packages("msgspec"))
+    monkeypatch.setitem(formats.FOREIGN, "ncnn", _with_packages("msgspec"))
     return folder
 
 
-def _with_packages(*packages: str) -> foreign.Foreign:
-    return msgspec.structs.replace(toolchain.FOREIGN["ncnn"], packages=packages)
+def _with_packages(*packages: str) -> formats.Foreign:
+    return msgspec.structs.replace(formats.FOREIGN["ncnn"], packages=packages)
 
 
 def _build(resolved: ResolvedJob, store: ContentStore, precision: str, **options: object) -> Variant:
