@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent import environments, runtime_findings
 from edgedyno.agent.environments import find_plugins, probe_all
@@ -17,6 +15,9 @@ from tests.agent.runtimes import foreign
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
+    from edgedyno.agent.worker.process import Plugin
     from edgedyno.core.board import RuntimeInfo
 
 
@@ -57,9 +58,12 @@ def test_an_environment_that_imports_and_fails_on_its_first_model(tmp_path: Path
 def test_only_what_is_there_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     ask = environments._ask
-    monkeypatch.setattr(
-        environments, "_ask", lambda python, plugin: asked.append(plugin.name) or ask(python, plugin)
-    )
+
+    def note(python: str, plugin: Plugin) -> dict[str, Any]:
+        asked.append(plugin.name)
+        return ask(python, plugin)
+
+    monkeypatch.setattr(environments, "_ask", note)
     found = {info.name: info for info in probe_all()}
     assert all(name.startswith("onnxruntime") or name == "opencv" for name in asked)
     assert found["litert"].environment == ""
