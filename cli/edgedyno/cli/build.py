@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp16", "int8")
 DATASET = "coco_ccby"
 # What runs a format in the interpreter that builds it, where the same package does both.
-_RUNS_TOO = {"ncnn": "ncnn", "openvino": "openvino", "mnn": "mnn", "tflite": "litert", "rknn": "rknn"}
+_RUNS_TOO = {
+    "ncnn": "ncnn",
+    "openvino": "openvino",
+    "mnn": "mnn",
+    "tflite": "litert",
+    "rknn": "rknn-simulator",
+}
 
 
 class Order(Struct, frozen=True):

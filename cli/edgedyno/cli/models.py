@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgedyno.cli.output import print_json, print_table, stdout
+from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.inspection import Inspection, Tensor, Trip, inspect_file
 from edgedyno.controller.lab.prebuilt import input_trip
 from edgedyno.controller.lab.profiles import find_profile, names_of
 from edgedyno.controller.lab.resolve import resolve_job
+from edgedyno.controller.lab.selftest import run_selftest, selftest_lines
 from edgedyno.core.job import JobSpec
 from edgedyno.core.profile import ModelProfile
 from edgedyno.core.units import format_bytes
@@ -31,10 +32,17 @@ def list_models(*, as_json: bool) -> None:
         print_json(profiles)
         return
     rows = [
-        [one.name, one.task, f"{one.input.size[0]}x{one.input.size[1]}", one.output.decoder, one.licence]
+        [
+            one.name,
+            one.task,
+            f"{one.input.size[0]}x{one.input.size[1]}",
+            one.output.decoder,
+            "ships" if one.source else "template",
+            one.licence,
+        ]
         for one in profiles
     ]
-    print_table("", ("model", "task", "input", "decoder", "licence"), rows)
+    print_table("", ("model", "task", "input", "decoder", "file", "licence"), rows)
 
 
 def check(model: str, *, against: str | None, as_json: bool) -> int:
@@ -60,7 +68,7 @@ def _check_file(path: Path, against: str | None, *, as_json: bool) -> int:
 
 
 def _check_profile(model: str, *, as_json: bool) -> int:
-    """Resolve a model and print what it is; raise what is wrong with it."""
+    """Resolve a model and print what it is; raise what is wrong with it; return 1 where its self-test fails."""
     resolved = resolve(model, dataset=None)
     found = {
         "name": resolved.model.name,
@@ -74,12 +82,15 @@ def _check_profile(model: str, *, as_json: bool) -> int:
     }
     store = ContentStore(cache_folder() / "store")
     source = inspect_file(store.path(resolved.source.sha256))
+    tested = run_selftest(find_profile(model, ModelProfile, base=Path.cwd()))
     if as_json:
-        print_json({**found, "trips": source.trips})
+        print_json({**found, "trips": source.trips, "selftest": tested})
     else:
         print_table("", ("", ""), [(key, _plain(value)) for key, value in found.items()])
         _print_trips(source.trips)
-    return 0
+        for line in selftest_lines(tested):
+            say(line)
+    return int(tested.passed is False)
 
 
 def resolve(model: str, *, dataset: str | None) -> ResolvedJob:

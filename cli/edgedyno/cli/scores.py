@@ -114,8 +114,8 @@ def _cell(resolved: ResolvedJob, variant: Variant, capabilities: Capabilities) -
     planned = plan(_manifest(resolved, [variant]), capabilities)
     if planned.trials:
         return planned.trials[0]
-    reasons = [cell.failure.text for cell in planned.skipped if cell.failure]
-    return reasons[0] if reasons else f"no runtime here loads {variant.format}"
+    reasons = [cell.failure.text for cell in planned.skipped if cell.failure and cell.runtime != "none"]
+    return reasons[0] if reasons else f"no runtime here loads {variant.format} (see `edgedyno agent doctor`)"
 
 
 def _score_all(

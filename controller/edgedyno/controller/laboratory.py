@@ -66,8 +66,8 @@ class Build(Task, frozen=True):
     resolved: ResolvedJob
     precisions: list[Precision]
     reduce_range: bool
-    formats: list[str] = ["onnx"]
-    tools: dict[str, str] = {}
+    formats: list[str]
+    tools: dict[str, str]
     """Interpreter with the tools of each format."""
 
 

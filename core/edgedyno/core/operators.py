@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from edgedyno.core.result import OperatorProfile, OperatorTime
 
 
-class Total(NamedTuple):
+class Total(Struct, frozen=True):
     """Operators that have something in common."""
 
     name: str

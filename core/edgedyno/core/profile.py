@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from edgedyno.core.units import Ratio
+
 Task = Literal["detect", "classify"]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -82,7 +84,7 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     activations: Literal["uint8", "int8"] = "uint8"
     symmetric: bool = False
     """Whether activations are symmetric about zero."""
-    accuracy_control: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    accuracy_control: Annotated[Ratio, Meta(gt=0, lt=1)] | None = None
     """Largest drop that is allowed: the builder then searches for what to leave in float."""
 
 

@@ -183,6 +183,17 @@ def test_asked_runtime_cannot_load_the_format() -> None:
     assert reason(cell) == "onnxruntime 1.31.1 loads onnx; found fp32 variants in 'ncnn'"
 
 
+def test_a_cross_check_runs_where_it_is_named_or_alone() -> None:
+    opencv = RuntimeInfo("opencv", "5.0.0", available=True, formats=["onnx"])
+
+    def names(*runtimes: RuntimeInfo, **sweep: Any) -> set[str]:
+        return {cell.runtime for cell in cells(FP32, runtimes=list(runtimes), **sweep)[0]}
+
+    assert names(ORT, opencv) == {"onnxruntime"}
+    assert names(ORT, opencv, named=["opencv"]) == {"opencv"}
+    assert names(LITERT, opencv) == {"opencv"}
+
+
 def test_two_versions_of_one_runtime_are_two_runtimes() -> None:
     trials, _ = cells(FP32, threads=[1], runtimes=[ORT, OLD_ORT])
     assert [(cell.runtime_version, cell.environment) for cell in trials] == [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from edgedyno.agent.measure.supervisor import Deadlines
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Variant
 from edgedyno.core.result import OperatorProfile
@@ -16,6 +17,7 @@ from tests.agent.measure.test_runner import artifact, assert_explained
 if TYPE_CHECKING:
     from pathlib import Path
 
+PATIENT = Deadlines()  # nothing hangs here, and the machine may be crowded
 SHORT = Measure(precision=0.5, max_seconds=2, profile=True)
 
 
@@ -32,7 +34,7 @@ def test_each_trial_tells_where_its_time_goes(bench: Bench) -> None:
         sweep=Sweep(precisions=["fp32"], threads=[1, 2]),
         measure=SHORT,
     )
-    results = bench.run(request)
+    results = bench.run(request, deadlines=PATIENT)
     assert bench.ended.failure is None
     for result in results:
         assert result.variant == "mine"
@@ -52,7 +54,8 @@ def test_profile_that_cannot_be_had_says_why(bench: Bench) -> None:
     good = Variant("fp32", "script", bench.script("good", seconds=0.001))
     bad = Variant("int8", "script", bench.script("bad", load="refuse"))
     sweep = Sweep(precisions=["int8", "fp32"], threads=[1])
-    results = bench.run(bench.request([bad, good], runtimes=[SCRIPTED], sweep=sweep, measure=SHORT))
+    request = bench.request([bad, good], runtimes=[SCRIPTED], sweep=sweep, measure=SHORT)
+    results = bench.run(request, deadlines=PATIENT)
     reasons = {result.precision: result.profile_reason or "" for result in results}
     assert reasons["fp32"].startswith("profile.unsupported")
     assert reasons["int8"].startswith("model.invalid")
@@ -60,7 +63,7 @@ def test_profile_that_cannot_be_had_says_why(bench: Bench) -> None:
 
 def test_nobody_asked_for_a_profile(bench: Bench) -> None:
     variant = Variant("fp32", "script", bench.script("good", seconds=0.001))
-    (result,) = bench.run(bench.request([variant], runtimes=[SCRIPTED]))
+    (result,) = bench.run(bench.request([variant], runtimes=[SCRIPTED]), deadlines=PATIENT)
     assert (result.profile_sha256, result.profile_reason) == (None, None)
 
 
@@ -74,7 +77,7 @@ def test_simulated_trial_has_accuracy_and_no_latency(bench: Bench) -> None:
         sweep=Sweep(precisions=["fp32"], threads=[1, 2]),
         measure=SHORT,
     )
-    one, other = sorted(bench.run(request), key=lambda result: result.status)
+    one, other = sorted(bench.run(request, deadlines=PATIENT), key=lambda result: result.status)
     assert bench.ended.failure is None
     assert bench.phases == ["settle", "accuracy"]
     assert_explained(one)
@@ -94,7 +97,7 @@ def test_simulated_trial_beside_a_timed_one(bench: Bench) -> None:
     script = Variant("fp32", "script", bench.script("good", seconds=0.001))
     by_version = {
         result.runtime_version: result
-        for result in bench.run(bench.request([script], runtimes=[SCRIPTED, simulator]))
+        for result in bench.run(bench.request([script], runtimes=[SCRIPTED, simulator]), deadlines=PATIENT)
     }
     assert by_version["1.0"].latency_seconds is not None
     assert by_version["sim"].latency_seconds is None
@@ -104,13 +107,13 @@ def test_simulated_trial_beside_a_timed_one(bench: Bench) -> None:
 def test_simulated_trial_that_cannot_load_failed(bench: Bench) -> None:
     simulator = msgspec.structs.replace(SCRIPTED, details={"timing": "simulated"})
     variant = Variant("fp32", "script", bench.script("bad", load="refuse"))
-    (result,) = bench.run(bench.request([variant], runtimes=[simulator]))
+    (result,) = bench.run(bench.request([variant], runtimes=[simulator]), deadlines=PATIENT)
     assert (result.status, result.failure and result.failure.code) == ("failed", "model.invalid")
 
 
 def test_runtime_that_ran_as_another_fails(bench: Bench) -> None:
     """It measured, and what it measured stands under a wrong name."""
     variant = Variant("fp32", "script", bench.script("good", seconds=0.001, precision="provider.unused"))
-    (result,) = bench.run(bench.request([variant], runtimes=[SCRIPTED]))
+    (result,) = bench.run(bench.request([variant], runtimes=[SCRIPTED]), deadlines=PATIENT)
     assert (result.status, result.failure and result.failure.code) == ("failed", "provider.unused")
     assert result.latency_seconds is None

@@ -133,6 +133,13 @@ def test_effective_precision_is_what_the_graph_says(
     assert words in answer["detail"]
 
 
+def test_profile_is_not_to_be_had(worker: WorkerProcess, tiny_file: Path, tmp_path: Path) -> None:
+    foreign.load(worker, tiny_file, tmp_path)
+    with pytest.raises(WorkerError, match="no times of operators") as raised:
+        worker.ask("profile", foreign.SECONDS)
+    assert raised.value.code == "profile.unsupported"
+
+
 def operator(index: int, name: str, inputs: list[int], outputs: list[int], *types: Any) -> dict[str, Any]:
     return {"index": index, "op_name": name, "inputs": inputs, "outputs": outputs, "operand_types": types}
 

@@ -132,14 +132,13 @@ def test_profile_tells_every_operator(
     assert {each["precision"] for each in answer["operators"]} == {"fp32", "converting"}
 
 
-def test_free_batch_takes_the_asked_one(worker: WorkerProcess, tmp_path: Path) -> None:
+def test_free_batch_is_one_once_converted(worker: WorkerProcess, tmp_path: Path) -> None:
     model = convert(saved(relu(["n", 3, 8, 8]), tmp_path), tmp_path / "free.mnn")
-    (spec,) = foreign.load(worker, model, tmp_path, batch=2)
-    assert spec["shape"][0] is None or spec["shape"][0] == 2
+    (spec,) = foreign.load(worker, model, tmp_path)
+    assert spec["shape"] == [1, 3, 8, 8]
     tensor = foreign.noise(1, 3, 8, 8) - 0.5
     (found,) = foreign.outputs(worker, tensor, tmp_path)
     np.testing.assert_array_equal(found, np.maximum(tensor, 0))
-    worker.ask("precision", foreign.SECONDS)
 
 
 def test_fixed_batch_is_refused_by_name(

@@ -146,8 +146,7 @@ def test_profile_tells_every_layer(worker: WorkerProcess, detector: Path, tmp_pa
     assert len(listed) == 129  # of 130; the other one is its Input
     assert (listed[0]["name"], listed[0]["type"]) == ("Conv_0", "Convolution")
     assert all(each["seconds"] > 0 for each in listed)
-    busiest = sorted(listed, key=lambda each: -each["seconds"])[:20]
-    assert sum(each["type"].startswith("Convolution") for each in busiest) > 10
+    assert sum(each["type"].startswith("Convolution") for each in listed) == 70
     assert "each blob extracted" in answer["source"]
 
 

@@ -13,6 +13,7 @@ from onnxconverter_common import float16
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
 from edgedyno.agent.runtimes.onnxruntime import OnnxRuntime
+from edgedyno.agent.runtimes.onnxruntime_profile import operators
 from tests.agent.measure.requests import SAMPLES
 
 if TYPE_CHECKING:
@@ -104,6 +105,36 @@ def test_effective_precision_is_what_ran(tmp_path: Path) -> None:
     assert single[0] == "fp32"
     assert "fp16 stored" not in single[1]
     assert integer[0] == "int8"
+
+
+def test_profile_tells_what_each_kernel_takes(tmp_path: Path) -> None:
+    runtime = load(convolutions(quantized=True), tmp_path)
+    runtime.bind([np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)])
+    profile = runtime.profile()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"], "the profile was left behind"
+    convolving = [each for each in profile.operators if "Conv" in each.type]
+    assert [(each.type, each.precision) for each in convolving] == [("QLinearConv", "int8")] * 2
+    assert {each.precision for each in profile.operators} == {"int8", "converting"}
+    assert all(each.seconds > 0 for each in convolving)
+
+
+def kernel(name: str, operator: str, microseconds: int) -> dict[str, Any]:
+    args = {"op_name": operator, "provider": "CPUExecutionProvider", "input_type_shape": [{"float": [1]}]}
+    return {"cat": "Node", "name": f"{name}_kernel_time", "dur": microseconds, "args": args}
+
+
+def test_first_inference_is_left_out_of_the_means() -> None:
+    events = [
+        {"cat": "Session", "name": "model_run", "dur": 999},
+        *(kernel("a", "Conv", took) for took in (500, 20, 40)),
+        *(kernel("b", "Cast", took) for took in (300, 10, 10)),
+    ]
+    found = operators(events, 2)
+    assert [(each.name, each.type, each.precision) for each in found] == [
+        ("a", "Conv", "fp32"),
+        ("b", "Cast", "converting"),
+    ]
+    assert [each.seconds for each in found] == pytest.approx([30e-6, 10e-6])
 
 
 def test_fp16_file_is_told_apart_from_fp16_arithmetic(tmp_path: Path) -> None:

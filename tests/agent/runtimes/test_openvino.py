@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgedyno.agent.runtimes.openvino_profile import describe
+from edgedyno.agent.runtimes.openvino_profile import Kernel, describe, operators
 from edgedyno.agent.worker.process import WorkerError
 from tests.agent.measure.requests import SAMPLES
 from tests.agent.runtimes import foreign
@@ -128,6 +128,34 @@ def test_effective_precision_is_what_ran(
     found, detail = precision(worker, convolutions(quantized=quantized), noise(1, 3, 64, 64), tmp_path)
     assert found == word
     assert "% of kernel time" in detail
+
+
+def test_profile_tells_what_each_operator_takes(worker: WorkerProcess, tmp_path: Path) -> None:
+    foreign.load(worker, saved(convolutions(quantized=True), tmp_path), tmp_path)
+    foreign.outputs(worker, noise(1, 3, 64, 64), tmp_path)
+    answer = worker.ask("profile", foreign.SECONDS)
+    assert answer["source"] == "OpenVINO's performance counters"
+    assert answer["inferences"] >= 3
+    convolving = [each for each in answer["operators"] if each["type"] == "Convolution"]
+    assert [each["precision"] for each in convolving] == ["int8", "int8"]
+    assert all(each["seconds"] > 0 for each in answer["operators"])
+
+
+def test_operators_are_means_in_the_order_they_ran() -> None:
+    kernels = [
+        Kernel("conv", "Convolution", "brgconv_avx2_f32", 2e-3),
+        Kernel("folded", "Relu", "undef", 0.0),
+        Kernel("out", "Reorder", "jit_uni_f32", 1e-3),
+        Kernel("conv", "Convolution", "brgconv_avx2_f32", 4e-3),
+        Kernel("shape", "ShapeOf", "ref_i64", 1e-6),
+    ]
+    found = operators(kernels, 2)
+    assert [(each.name, each.precision) for each in found] == [
+        ("conv", "fp32"),
+        ("out", "converting"),
+        ("shape", "other"),
+    ]
+    assert found[0].seconds == pytest.approx(3e-3)
 
 
 def test_fp16_file_runs_in_fp16_only_where_the_processor_can(worker: WorkerProcess, tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def test_outputs_and_what_ran(worker: WorkerProcess, tmp_path: Path, quantized: 
     assert foreign.signal_to_noise_db(found, foreign.expected(model, tensor)) > (25 if quantized else 80)
     answer = worker.ask("precision", foreign.SECONDS)
     assert answer["effective_precision"] == "fp32"
-    assert ("converting" in answer["detail"]) == quantized
+    kinds = [each["type"] for each in worker.ask("profile", foreign.SECONDS)["operators"]]
+    assert ("dequantize" in kinds) == quantized
     assert "untuned code for" in answer["detail"]
 
 

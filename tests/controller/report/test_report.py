@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,7 +18,15 @@ from edgedyno.core.document import decode_yaml
 from edgedyno.core.job import BoardSelector, JobSpec, Measure, Require, Sweep
 from edgedyno.core.manifest import ArtifactRef, Failure, Image, ResolvedJob
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
-from edgedyno.core.result import NOT_TRIED, Bounded, Deadlines, Soak, StageSummary
+from edgedyno.core.result import (
+    NOT_TRIED,
+    Bounded,
+    Deadlines,
+    OperatorProfile,
+    OperatorTime,
+    Soak,
+    StageSummary,
+)
 from tests.controller.synthetic import SWEEP, Lab, Trial, failed, metered, sha256, skipped
 
 if TYPE_CHECKING:
@@ -337,3 +346,30 @@ def test_whatever_the_conditions_carry_is_shown_by_name_and_unit() -> None:
     assert lines["governor"] == "performance"
     assert lines["throttled"] == "no"
     assert lines["streams"] == "0, 1"
+
+
+def with_profile(trial: Trial, lab: Lab) -> Trial:
+    """Give a trial a profile of ten types of operators."""
+    operators = [OperatorTime(f"n{i}", f"Type{i}", "fp32", (10 - i) / 1e3) for i in range(10)]
+    data = msgspec.json.encode(OperatorProfile("t", "onnxruntime", 5, operators, "a synthetic profile"))
+    sha = hashlib.sha256(data).hexdigest()
+    lab.artifacts[sha] = data
+    return replace(trial, more={"profile_sha256": sha})
+
+
+def test_where_the_time_goes_is_shown_for_the_recommended_trial() -> None:
+    lab = Lab()
+    page = page_of(SWEEP[0], with_profile(SWEEP[1], lab), lab=lab)
+    assert "Where the time goes" in page
+    assert "Type0" in page
+    assert "2 other types" in page
+    assert "18.2 %" in page
+    assert "a synthetic profile" in page
+    assert "Where the time goes" not in page_of(SWEEP[0], SWEEP[1])
+
+
+def test_a_profile_that_is_not_there_says_why() -> None:
+    unsupported = replace(SWEEP[1], more={"profile_reason": "profile.unsupported: no times of operators"})
+    assert "profile.unsupported: no times of operators." in page_of(unsupported)
+    gone = replace(SWEEP[1], more={"profile_sha256": "0" * 64})
+    assert "the profile cannot be read" in page_of(gone)

@@ -69,3 +69,18 @@ def test_soak() -> None:
 
 def test_what_a_scenario_does_not_measure_is_absent() -> None:
     assert not metrics_of().keys() & {"deadlines_missed", "soak_slowdown_ratio", "end_to_end_seconds"}
+
+
+def test_what_ran_stands_beside_what_was_asked() -> None:
+    registry = CollectorRegistry()
+    registry.register(_Only(replace(SWEEP[2], more={"effective_precision": "fp32"})))
+    lines = generate_latest(registry).decode().splitlines()
+    (info,) = [line for line in lines if line.startswith("edgedyno_result_info{")]
+    assert 'precision="fp16"' in info
+    assert 'effective_precision="fp32"' in info
+
+
+def test_simulated_result_has_no_latency() -> None:
+    found = metrics_of(latency_seconds=None, latency_seconds_reason="simulated: no time", settled=None)
+    assert "latency_seconds" not in found
+    assert found["valid"] == 1

@@ -59,12 +59,15 @@ def _of_precision(
         for name in dict.fromkeys(sweep.runtimes):
             yield from _named(name, variants, wanted.formats, runtimes)
         return
-    found = [
-        pair for info in runtimes if info.available for pair in _of_runtime(info, variants, wanted.formats)
-    ]
+    available = [info for info in runtimes if info.available]
+    usual = [info for info in available if info.name not in ONLY_WHEN_NAMED]
+    found = [pair for info in usual or available for pair in _of_runtime(info, variants, wanted.formats)]
     yield from found or _nothing(variants, wanted.formats, runtimes)
 
 
+# A cross-check rather than a choice to deploy. The agent needs OpenCV itself, so each of its own environments has
+# it: every job would take a runtime more than its author thought of.
+ONLY_WHEN_NAMED = frozenset(["opencv"])
 NO_ENGINE = Engine("none", None, "")
 
 

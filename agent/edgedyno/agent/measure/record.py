@@ -90,7 +90,7 @@ def trial_result(
 
 def _profile(
     request: RunRequest, log: TrialLog, failure: Failure | None, *, simulated: bool
-) -> dict[str, str | None]:
+) -> dict[str, Any]:
     """Return the profile that was asked for, or why there is none."""
     if not request.manifest.measure.profile:
         return {}

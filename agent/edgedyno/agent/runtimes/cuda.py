@@ -27,7 +27,6 @@ class Cuda:
     def __init__(self) -> None:
         """Open the library and the GPU; raises CudaError."""
         self._library = _open_library()
-        self._library.cudaGetErrorString.restype = ctypes.c_char_p
         count = ctypes.c_int()
         self._check("cudaGetDeviceCount", self._library.cudaGetDeviceCount(ctypes.byref(count)))
         if not count.value:
@@ -95,9 +94,12 @@ def _open_library() -> Any:
     last: Optional[OSError] = None
     for path in [*_NAMES, *_installed()]:
         try:
-            return ctypes.CDLL(path)
+            library = ctypes.CDLL(path)
         except OSError as error:
             last = error
+        else:
+            library.cudaGetErrorString.restype = ctypes.c_char_p
+            return library
     raise CudaError("the CUDA runtime library cannot be opened: %s" % last)
 
 

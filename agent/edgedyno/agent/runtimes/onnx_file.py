@@ -27,7 +27,7 @@ def read_numbers(path: str) -> Numbers:
     """Read which numbers the file's graph has; a file that is no ONNX model has neither."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            graphs = [value for value in _messages(data, (0, len(data)), 7)]
+            graphs = list(_messages(data, (0, len(data)), 7))
             half = any(_is_half(data, tensor) for graph in graphs for tensor in _tensors(data, graph))
             quantized = any(
                 _is_quantizing(data, node) for graph in graphs for node in _messages(data, graph, 1)
@@ -126,7 +126,9 @@ def _input(data: mmap.mmap, span: Tuple[int, int]) -> TensorSpec:
     dtype, sizes = "unknown", []
     for kind in _messages(data, span, 2):
         for tensor in _messages(data, kind, 1):
-            codes = [value for number, value in _fields(data, tensor) if number == 1 and isinstance(value, int)]
+            codes = [
+                value for number, value in _fields(data, tensor) if number == 1 and isinstance(value, int)
+            ]
             dtype = _DTYPES.get(codes[-1], "unknown") if codes else dtype
             for shape in _messages(data, tensor, 2):
                 sizes = [_size(data, each) for each in _messages(data, shape, 1)]

@@ -143,8 +143,16 @@ class OnnxRuntime:
 
     def effective_precision(self) -> Tuple[str, str]:
         """Profile a short session of its own on the bound inputs, and read which kernels ran."""
-        events, _ = self._profiled(lambda run: [run() for _ in range(_PROFILE_RUNS)])
-        return describe(events)
+        return describe(self.short_profile())
+
+    def short_profile(self) -> List[Dict[str, Any]]:
+        """Return the events of a few inferences on the bound inputs."""
+
+        def runs(run: Callable[[], None]) -> None:
+            for _ in range(_PROFILE_RUNS):
+                run()
+
+        return self._profiled(runs)[0]
 
     def profile(self) -> OperatorProfile:
         """Time the kernels of a session of its own on the bound inputs."""

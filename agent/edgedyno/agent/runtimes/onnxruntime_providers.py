@@ -11,7 +11,7 @@ from edgedyno.agent.runtimes import tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, Probe
 from edgedyno.agent.runtimes.onnx_file import read_numbers
 from edgedyno.agent.runtimes.onnxruntime import OnnxRuntime
-from edgedyno.agent.runtimes.onnxruntime_profile import provider_shares
+from edgedyno.agent.runtimes.onnxruntime_profile import describe, provider_shares
 
 _CPU = "CPUExecutionProvider"
 _CUDA_CAN_DO_WITHOUT_TF32 = (1, 18)
@@ -134,9 +134,7 @@ class OnnxRuntimeProvider(OnnxRuntime):
         return word, "%s; %s" % (where, detail)
 
     def _account(self) -> Tuple[str, str, Dict[str, float]]:
-        from edgedyno.agent.runtimes.onnxruntime_profile import describe
-
-        events, _ = self._profiled(lambda run: [run() for _ in range(5)])
+        events = self.short_profile()
         return (*describe(events), provider_shares(events))
 
 
@@ -149,6 +147,7 @@ class Cuda(OnnxRuntimeProvider):
 
     def provider_options(self, options: LoadOptions) -> Dict[str, str]:
         """Take the first GPU, and FP32 as FP32: TF32, its default, rounds the operands to 10 bits."""
+        del options
         import onnxruntime
 
         version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])

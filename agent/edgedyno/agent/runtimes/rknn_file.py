@@ -3,8 +3,8 @@
 The file ends with a JSON text (seen in files of rknn-toolkit2 2.5.0): its tensors with types and shapes, the
 processors it is for, the version that made it. A bundle (docs/adr/0007) is a zip of `model.rknn` and, for the
 simulator, of what the toolkit builds the same model from again, because it simulates only what it has built:
-`build.json` with `target` and the other arguments of `config`, and either the three files that
-`hybrid_quantization_step1` leaves, or, where nothing is quantized, the ONNX file.
+`simulator.json` with `target_platform` and `precision`, and the ONNX file `simulator.onnx` or, where it is
+quantized, the three files that `hybrid_quantization_step1` leaves.
 """
 
 import json
@@ -16,9 +16,9 @@ from edgedyno.agent.runtimes.base import InferenceError, TensorSpec
 from edgedyno.agent.runtimes.bundle import unpack
 
 MODEL = "model.rknn"
-BUILD = "build.json"
-QUANTIZED = ("simulation.model", "simulation.data", "simulation.cfg")
-FLOAT = "simulation.onnx"
+BUILD = "simulator.json"
+QUANTIZED = ("simulator.model", "simulator.data", "simulator.cfg")
+FLOAT = "simulator.onnx"
 _MAGIC = b"RKNN"
 _TAIL_BYTES = 1 << 20
 # Nothing stands there where nothing is quantized: the NPU then computes in FP16.
@@ -55,7 +55,6 @@ class Simulation(NamedTuple):
     """What the toolkit builds the model from again."""
 
     target: str
-    config: Dict[str, Any]
     quantized: Optional[Tuple[str, ...]]
     """Paths of the files in the order of QUANTIZED."""
     onnx: Optional[str]
@@ -73,11 +72,10 @@ def unpack_simulation(path: str, scratch: str) -> Simulation:
         )
     (build,) = unpack(path, scratch, [BUILD])
     with open(build, encoding="utf-8") as file:
-        config = json.load(file)
-    target = config.pop("target")
+        target = str(json.load(file)["target_platform"])
     if set(QUANTIZED) <= members:
-        return Simulation(target, config, tuple(unpack(path, scratch, QUANTIZED)), None)
-    return Simulation(target, config, None, unpack(path, scratch, [FLOAT])[0])
+        return Simulation(target, tuple(unpack(path, scratch, QUANTIZED)), None)
+    return Simulation(target, None, unpack(path, scratch, [FLOAT])[0])
 
 
 def describe_file(path: str) -> Described:

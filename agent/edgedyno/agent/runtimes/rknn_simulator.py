@@ -62,7 +62,7 @@ class RknnSimulator:
         with tempfile.TemporaryDirectory(prefix="edgedyno-probe-") as folder, _working_in(folder):
             with open("tiny.onnx", "wb") as file:
                 file.write(tiny.ONNX)
-            self._start(Simulation(TINY_TARGET, {}, None, os.path.join(folder, "tiny.onnx")))
+            self._start(Simulation(TINY_TARGET, None, os.path.join(folder, "tiny.onnx")), [])
             return self._rknn.inference(inputs=[np.array(tiny.INPUT, np.float32)])[0]
 
     def load(self, options: LoadOptions) -> None:
@@ -74,13 +74,14 @@ class RknnSimulator:
         if simulation.quantized is not None:
             self._tensors = count_types(simulation.quantized[2])
         with _working_in(options.scratch):  # it leaves files where it works
-            self._start(simulation)
+            self._start(simulation, self._file.inputs)
 
-    def _start(self, simulation: Simulation) -> None:
+    def _start(self, simulation: Simulation, inputs: List[TensorSpec]) -> None:
+        """Build; the inputs' shapes say what is free in the ONNX file."""
         from rknn.api import RKNN
 
         self._rknn = rknn = RKNN(verbose=False)
-        _demand(rknn.config(target_platform=simulation.target, **simulation.config), "config")
+        _demand(rknn.config(target_platform=simulation.target), "config")
         if simulation.quantized is not None:
             model, data, table = simulation.quantized
             answer = rknn.hybrid_quantization_step2(
@@ -88,7 +89,9 @@ class RknnSimulator:
             )
             _demand(answer, "hybrid_quantization_step2")
         else:
-            _demand(rknn.load_onnx(simulation.onnx), "load_onnx")
+            names = [each.name for each in inputs] or None
+            shapes = [list(each.shape) for each in inputs] or None
+            _demand(rknn.load_onnx(simulation.onnx, inputs=names, input_size_list=shapes), "load_onnx")
             _demand(rknn.build(do_quantization=False), "build")
         _demand(rknn.init_runtime(), "init_runtime")
 

@@ -113,13 +113,11 @@ def _check_format(brought: Prebuilt, kind: Kind, path: Path, where: str) -> None
 def _fitting_input(
     brought: Prebuilt, inspection: Inspection, profile: ModelProfile, path: Path, where: str
 ) -> InputSpec | None:
-    """Return how the variant's input differs from the model's: as told, or by its layout where that is all."""
+    """Return how the variant's input differs from the model's, as told; its layout is the worker's to see to."""
     spec = brought.input or profile.input
     trip = input_trip(inspection, spec)
-    if trip is None:
+    if trip is None or trip.severity == "warning":
         return brought.input
-    if trip.severity == "warning" and brought.input is None:
-        return _turned(spec)
     raise ConfigError(
         f"{where}: {path}: {trip.text}: say how this file's input is with `input:`", code="prebuilt.input"
     )
@@ -133,7 +131,7 @@ def input_trip(inspection: Inspection, spec: InputSpec) -> Trip | None:
     found = f"found the input {tensor.name!r} of {tensor.dtype} {tensor.shape}, expected {_shape(spec)}"
     if _fits(tensor, _turned(spec)):
         text = f"{found}: its layout is {_turned(spec).layout}, the profile's is {spec.layout}"
-        return Trip("input.layout", text + " (edgedyno feeds it by its own)")
+        return Trip("input.layout", text + " (edgedyno turns it)")
     return Trip("input.shape", f"{found} ({spec.layout}, size {list(spec.size)})", "error")
 
 

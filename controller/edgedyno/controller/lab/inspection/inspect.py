@@ -69,5 +69,7 @@ def _closed(path: Path, kind: Kind) -> Inspection:
     common = {"format": kind.format, "files": [path.name], "size_bytes": path.stat().st_size}
     if kind.format in _CLOSED:
         return Inspection(**common, notes=[_CLOSED[kind.format]])  # type: ignore[arg-type]
-    trip = Trip("model.format", f"{words(kind.format)}: {_REFUSED[kind.format]}", "error")
+    beside = [each.name for each in (path.with_suffix(".param"), path.with_suffix(".xml")) if each.is_file()]
+    advice = f"weights alone? name the graph beside it: {beside[0]}" if beside else _REFUSED[kind.format]
+    trip = Trip("model.format", f"{words(kind.format)}: {advice}", "error")
     return Inspection(**common, trips=[trip])  # type: ignore[arg-type]

@@ -61,10 +61,10 @@ def inspect_ncnn(path: Path) -> Inspection:
         return _inspect(path, text, [path.name], path.stat().st_size, tag, weights)
     binary = bin_beside(path)
     has_weights = binary.is_file()
-    size = binary.stat().st_size if has_weights else 0
+    size = binary.stat().st_size if has_weights else None
     head = _head(binary.open("rb")) if has_weights else None
     files = [path.name, *([binary.name] if has_weights else [])]
-    found = _inspect(path, path.read_bytes(), files, path.stat().st_size + size, head, size)
+    found = _inspect(path, path.read_bytes(), files, path.stat().st_size + (size or 0), head, size)
     if has_weights:
         return found
     trip = Trip("model.missing-part", f"found no {binary.name} beside it: the weights lie there", "error")
@@ -77,7 +77,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def _inspect(
-    path: Path, text: bytes, files: list[str], size_bytes: int, head: bytes | None, weight_bytes: int
+    path: Path, text: bytes, files: list[str], size_bytes: int, head: bytes | None, weight_bytes: int | None
 ) -> Inspection:
     layers = read_layers(text, str(path))
     types = Counter(layer.kind for layer in layers)
@@ -155,7 +155,7 @@ def _quantization(quantized: list[Layer], computing: list[Layer]) -> str:
     return f"static INT8: {len(quantized)} of {len(computing)} convolutions and products, {fused} requantize"
 
 
-def _trips(layers: list[Layer], types: Counter[str], weight_bytes: int) -> list[Trip]:
+def _trips(layers: list[Layer], types: Counter[str], weight_bytes: int | None) -> list[Trip]:
     found = []
     unknown = [kind for kind in types if kind not in LAYERS]
     if unknown:
@@ -176,6 +176,6 @@ def _trips(layers: list[Layer], types: Counter[str], weight_bytes: int) -> list[
     if any(layer.kind == "Input" and "0" not in layer.parameters for layer in layers):
         text = "does not say how large its input is; the model's profile decides"
         found.append(Trip("input.dynamic", text))
-    if any(kind in _COMPUTING for kind in types) and not weight_bytes:
+    if any(kind in _COMPUTING for kind in types) and weight_bytes == 0:
         found.append(Trip("model.empty-part", "its .bin is empty", "error"))
     return found

@@ -16,6 +16,7 @@ from edgedyno.controller.lab.report.details import (
     describe_stages,
     describe_starts,
 )
+from edgedyno.controller.lab.report.operators import Operators, describe_operators
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 from edgedyno.controller.lab.verdict.ratios import SampleBook
 from edgedyno.controller.lab.verdict.table import not_tried_text
@@ -65,6 +66,7 @@ class Board:
     starts: Table
     rounds: Table
     scenario: Table | None
+    operators: Operators | None
     conditions: list[tuple[str, str]]
     valid: int
     not_checkable: list[tuple[str, int]]
@@ -105,6 +107,7 @@ def describe_board(
         starts=describe_starts(measured, by_trial, texts),
         rounds=describe_rounds(measured, by_trial, texts),
         scenario=describe_scenario(measured, by_trial, texts),
+        operators=describe_operators(_best(verdict), by_trial, read),
         conditions=describe_conditions(ran),
         valid=sum(result.validity.valid for result in ran),
         not_checkable=_counted(gap for result in ran for gap in result.validity.not_checkable),

@@ -45,6 +45,16 @@ class Texts:
         "Medians of preparing the image, of the inference and of decoding the output, for each variant at its "
         "fastest setting. The sum of three medians is labelled end to end; only the inference is ever ranked."
     )
+    operators_title: str = "Where the time goes"
+    operators_note: str = (
+        "Types of operators of one trial, profiled after it was measured: profiling slows it down, so the shares "
+        "count, not the sum."
+    )
+    operators_none: str = "No profile by operator"
+    operator_type: str = "Type"
+    operator_count: str = "Operators"
+    operator_time: str = "Time"
+    operator_share: str = "Share"
     stages_none: str = "Preparing images and decoding outputs was not timed"
     pre: str = "prepare"
     invoke: str = "inference"

@@ -15,6 +15,7 @@ import numpy as np
 from edgedyno.controller.lab.variants.fp16 import build_fp16
 from edgedyno.controller.lab.variants.graph import run_once
 from edgedyno.controller.lab.variants.int8 import build_int8
+from edgedyno.controller.lab.variants.lifeline import die_with_parent
 from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, decode_build
 from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.manifest import Failure
@@ -54,6 +55,7 @@ def _first_input(request: BuildRequest) -> np.ndarray[tuple[int, ...], np.dtype[
 
 def main() -> None:
     """Read the request named on the command line and write its answer."""
+    die_with_parent()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     request = decode_build(Path(sys.argv[1]).read_bytes())
     answer = build(request)

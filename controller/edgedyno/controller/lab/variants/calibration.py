@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.controller.lab.variants.children import run_child
+from edgedyno.controller.lab.variants.lifeline import die_with_parent
 from edgedyno.controller.lab.variants.request import (
     NamedImage,
     PrepareAnswer,
@@ -99,6 +100,7 @@ def _broken(broken: list[tuple[str, ConfigError]], total: int) -> Failure:
 
 def main() -> None:
     """Read the request named on the command line and write its answer."""
+    die_with_parent()
     request = decode_prepare(Path(sys.argv[1]).read_bytes())
     Path(request.answer).write_bytes(msgspec.json.encode(prepare_all(request)))
 

@@ -35,7 +35,7 @@ def tool_versions(name: str, python: str) -> dict[str, str]:
     Asked once, and again after something was installed there. Raises UnsupportedError (builder.missing) for an
     interpreter that does not answer or has none of the format's packages.
     """
-    key = (name, python, *_stamps(python))
+    key = (FOREIGN[name].packages, python, *_stamps(python))
     if key not in _asked:
         found = _ask(python, FOREIGN[name].packages)
         if not found.keys() - {"python", "machine", "numpy", "onnx"}:

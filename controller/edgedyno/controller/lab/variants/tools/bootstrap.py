@@ -8,6 +8,7 @@ report. Usage: PYTHON bootstrap.py BUILDER REQUEST.json, where BUILDER is a modu
 import ctypes
 import importlib
 import os
+import signal
 import sys
 import types
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 _PACKAGE = "edgedyno.controller.lab.variants.tools"
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def _leave_network() -> bool:
@@ -39,6 +41,8 @@ def _main() -> int:
     # Else a builder would import its own neighbours in place of its tool.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     _build_namespace(str(here))
+    # A build that nobody waits for any more would go on for minutes.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _leave_network()
     # OpenVINO reports every import and heeds no variable; without this package it has nothing to report with.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

@@ -10,11 +10,11 @@ import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.variants.tools.ncnn_param import Graph, Layer, read_graph
+from edgedyno.controller.lab.variants.tools.ncnn_model import Files, Model
+from edgedyno.controller.lab.variants.tools.ncnn_param import Graph, Layer
 from edgedyno.controller.lab.variants.tools.ncnn_repair import read_leftovers, repair
-from edgedyno.controller.lab.variants.tools.ncnn_weights import Weights, read_weights
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 900
 # Which parameter of ncnn's Input layer holds a dimension, from the last dimension on.
 _SIDES = {1: (0,), 2: (0, 1), 3: (0, 1, 2), 4: (0, 1, 11, 2)}
-
-
-class Model(NamedTuple):
-    """A graph with its weights."""
-
-    graph: Graph
-    weights: list[Weights]
 
 
 def convert(source: str, input_shape: Sequence[int], scratch: Path) -> Model:
@@ -46,12 +39,11 @@ def convert(source: str, input_shape: Sequence[int], scratch: Path) -> Model:
     # pnnx writes beside what it reads, under names that it derives.
     shutil.copyfile(source, folder / "model.onnx")
     log = _run_pnnx(folder, input_shape)
-    param, binary = folder / "model.ncnn.param", folder / "model.ncnn.bin"
-    if not param.is_file() or not binary.is_file():
+    converted = folder / "model.ncnn"
+    if not all(Path(f"{converted}{ending}").is_file() for ending in (".param", ".bin")):
         raise BuildError("variant.convert", f"pnnx did not convert the model: {_reason(log)}")
-    graph = read_graph(param.read_text("utf-8"))
     leftovers = read_leftovers((folder / "model.pnnx.param").read_text("utf-8"))
-    graph, weights = repair(graph, read_weights(graph, binary.read_bytes()), leftovers)
+    graph, weights = repair(*Files(converted).read(), leftovers)
     return Model(_with_input_size(graph, input_shape), weights)
 
 

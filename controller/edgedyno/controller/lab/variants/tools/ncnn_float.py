@@ -37,7 +37,10 @@ def float_layers(
     if not excluded:
         return []
     nodes = _weighted_nodes(source)
-    own = {index: _directions(weights[index]["weight"].values, graph.layers[index].integer(0)) for index in layers}
+    own = {
+        index: _directions(weights[index]["weight"].values, graph.layers[index].integer(0))
+        for index in layers
+    }
     free = list(layers)
     matched = {}
     for output, kernel in nodes.items():
@@ -60,7 +63,7 @@ def _weighted_nodes(source: str) -> dict[str, NDArray[np.float32]]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            constants.update({node.output[0]: entry.t for entry in node.attribute if entry.name == "value"})
+            constants.update((node.output[0], entry.t) for entry in node.attribute if entry.name == "value")
     found = {}
     for node in graph.node:
         if node.op_type in _KINDS and node.input[1] in constants:

@@ -62,8 +62,17 @@ def candidates(graph: Graph) -> list[int]:
     return found
 
 
-def quantize(graph: Graph, weights: list[Weights], clips: Mapping[int, float]) -> Quantized:
-    """Return the graph with the layers of `clips` in INT8; the magnitudes at which their inputs are clipped."""
+def quantize(
+    graph: Graph,
+    weights: list[Weights],
+    clips: Mapping[int, float],
+    means: Mapping[int, NDArray[np.float32]] | None = None,
+) -> Quantized:
+    """Return the graph with the layers of `clips` in INT8; the magnitudes at which their inputs are clipped.
+
+    `means` are the mean values of each input channel: where they are given, biases make up for what rounding the
+    weights adds to the outputs on average (Nagel et al., see `ncnn_equalize`).
+    """
     layers, arrays = list(graph.layers), in_half_precision(weights)
     levels: dict[str, int] = {}
     requantized = _requantized(graph, clips)
@@ -73,7 +82,11 @@ def quantize(graph: Graph, weights: list[Weights], clips: Mapping[int, float]) -
         if used < LEVELS:
             levels[layer.name] = used
         top = requantized.get(index)
-        arrays[index] = _integer_arrays(layer, weights[index], used, clip, None if top is None else clips[top])
+        arrays[index] = _integer_arrays(
+            layer, weights[index], used, clip, None if top is None else clips[top]
+        )
+        if means is not None and index in means and "bias" in weights[index]:
+            arrays[index]["bias"] = _corrected_bias(layer, weights[index], arrays[index], means[index])
         term = _TERM[layer.type] + (0 if top is None else REQUANTIZED)
         layers[index] = layer.with_params({_SCALE_TERM: term})
     return Quantized(
@@ -100,6 +113,18 @@ def _integer_arrays(layer: Layer, arrays: Weights, levels: int, clip: float, top
     if top is not None:
         found["top_scale"] = _raw(np.array([LEVELS / top]))
     return found
+
+
+def _corrected_bias(layer: Layer, before: Weights, after: Weights, means: NDArray[np.float32]) -> Array:
+    scales = after["weight_scales"].values[:, None]
+    error = _rows(layer, after["weight"].values) / scales - _rows(layer, before["weight"].values)
+    outputs = layer.integer(0)
+    error = error.reshape(outputs, -1)
+    groups = layer.integer(7, 1) if layer.type == "ConvolutionDepthWise" else 1
+    # Each output channel reads the inputs of its own group.
+    inputs = np.repeat(means.reshape(groups, -1), outputs // groups, axis=0)
+    shift = (error.reshape(outputs, inputs.shape[1], -1).sum(axis=2) * inputs).sum(axis=1)
+    return _raw(before["bias"].values - shift)
 
 
 def _raw(values: NDArray[np.float64]) -> Array:
@@ -147,19 +172,19 @@ def _requantized(graph: Graph, clips: Mapping[int, float]) -> dict[int, int]:
     found = {}
     for index in clips:
         layer = graph.layers[index]
-        readers = _readers(graph, consumers, layer.tops[0])
-        if layer.type in CONVOLUTIONS and readers:
-            fitting = all(
-                reader in clips and graph.layers[reader].type in CONVOLUTIONS and clips[reader] == clips[readers[0]]
-                for reader in readers
-            )
-            if fitting:
-                found[index] = readers[0]
+        behind = readers(graph, consumers, layer.tops[0])
+        if layer.type not in CONVOLUTIONS or not behind:
+            continue
+        if all(
+            at in clips and graph.layers[at].type in CONVOLUTIONS and clips[at] == clips[behind[0]]
+            for at in behind
+        ):
+            found[index] = behind[0]
     return found
 
 
-def _readers(graph: Graph, consumers: Mapping[str, list[int]], blob: str) -> list[int]:
-    """Return the layers that read a blob, looking through Split; none where the graph gives it out."""
+def readers(graph: Graph, consumers: Mapping[str, list[int]], blob: str) -> list[int]:
+    """Return the layers that read a blob, looking through Split; none where a copy of it is an output."""
     found = []
     for index in consumers.get(blob, []):
         layer = graph.layers[index]
@@ -167,7 +192,7 @@ def _readers(graph: Graph, consumers: Mapping[str, list[int]], blob: str) -> lis
             found.append(index)
             continue
         for top in layer.tops:
-            behind = _readers(graph, consumers, top)
+            behind = readers(graph, consumers, top)
             if not behind:
                 return []
             found += behind

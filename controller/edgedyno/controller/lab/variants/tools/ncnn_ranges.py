@@ -8,7 +8,8 @@ Values x become round(127 x / t), clipped to ±127. The methods differ in t:
   tools use it over 2048 bins of |x| without the zeros, as is done here).
 - aciq: the t with the least expected squared error of clipping and rounding together, if x is Laplacian or Gaussian
   (R. Banner et al., "Post training 4-bit quantization of convolutional networks for rapid-deployment", NeurIPS 2019,
-  arXiv 1810.05723): t = 9.897 b or t = 3.924 σ for 8 bits. b and σ are those of the values other than zero.
+  arXiv 1810.05723): t = 9.897 b or t = 3.924 s for 8 bits. b (mean |x|) and
+  s (root mean square) are those of the values other than zero.
 - mse: the same error, but of the histogram itself instead of a distribution that is fitted to it.
 
 Zeros are left out of histogram and moments: they are exact in every scale, and ReLU makes most values zero.
@@ -31,7 +32,7 @@ LEVELS = 127
 _KL_LEVELS = 128
 # A bin without a value must not make the divergence infinite; the size is ncnn's.
 _KL_FLOOR = 1e-4
-# α/b solves x e^x = 3·4^8, α/σ is the Gaussian's; both in Banner et al., 8 bits.
+# t/b solves x exp(x) = 3 * 4**8; t/s is the Gaussian's. Both in Banner et al., for 8 bits.
 _LAPLACE_CLIP = 9.89675982
 _GAUSS_CLIP = 3.92403714
 _MSE_STEPS = 100
@@ -47,6 +48,9 @@ class Statistics:
         self._sum = 0.0
         self._sum_of_squares = 0.0
         self.histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        self._tensors = 0
+        self._channel_peaks: NDArray[np.float64] | float = 0.0
+        self._channel_means: NDArray[np.float64] | float = 0.0
 
     def measure(self, values: NDArray[np.float32]) -> None:
         """Take in one tensor's extremes and moments: the first pass."""
@@ -57,12 +61,28 @@ class Statistics:
         self._count += int(np.count_nonzero(magnitudes))
         self._sum += float(magnitudes.sum(dtype=np.float64))
         self._sum_of_squares += float(np.square(magnitudes, dtype=np.float64).sum())
+        self._tensors += 1
+        channels = magnitudes.shape[0]
+        self._channel_peaks = self._channel_peaks + magnitudes.reshape(channels, -1).max(axis=1)
+        self._channel_means = self._channel_means + values.reshape(channels, -1).mean(
+            axis=1, dtype=np.float64
+        )
 
     def count(self, values: NDArray[np.float32]) -> None:
         """Take in one tensor's histogram: the second pass, over the same tensors."""
         magnitudes = np.abs(values[values != 0.0])
+        if not magnitudes.size:
+            return
         places = (magnitudes * (BINS / self.largest)).astype(np.int64)
         self.histogram += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+
+    def channel_peaks(self) -> NDArray[np.float32]:
+        """Return each channel's largest magnitude, averaged over the tensors: one outlier does not decide it."""
+        return np.asarray(self._channel_peaks / max(self._tensors, 1), np.float32)
+
+    def channel_means(self) -> NDArray[np.float32]:
+        """Return each channel's mean value."""
+        return np.asarray(self._channel_means / max(self._tensors, 1), np.float32)
 
     def mean_magnitude(self) -> float:
         """Return the mean of |x| over the values other than zero."""
@@ -119,6 +139,7 @@ def _mse(statistics: Statistics) -> float:
 
 
 METHODS: dict[str, Callable[[Statistics], float]] = {"minmax": _minmax, "kl": _kl, "aciq": _aciq, "mse": _mse}
+NEEDS_HISTOGRAM = frozenset({"kl", "mse"})
 
 
 def clip_at(statistics: Statistics, method: str) -> float:
@@ -130,4 +151,4 @@ def quantized(values: NDArray[Any], scales: NDArray[Any], levels: int = LEVELS) 
     """Return the integers for values times scales, halves away from zero as ncnn rounds."""
     scaled = np.asarray(values, np.float64) * scales
     rounded = np.trunc(scaled + np.copysign(0.5, scaled))
-    return np.clip(rounded, -levels, levels).astype(np.int8)
+    return np.asarray(np.clip(rounded, -levels, levels), np.int8)

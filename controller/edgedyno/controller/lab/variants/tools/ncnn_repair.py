@@ -125,8 +125,14 @@ def _fold_focus(graph: Graph, weights: list[Weights], focus: _Focus) -> tuple[Gr
     spread = _spread(array.values.reshape(layer.integer(0), -1, height, width), focus.offsets)
     folded = layer._replace(bottoms=(focus.source,)).with_params(
         {
-            **{1: 2 * width, 11: 2 * height, 3: 2 * stride, 13: 2 * layer.integer(13, stride)},
-            **{4: 2 * left, 15: 2 * layer.integer(15, left), 14: 2 * top, 16: 2 * layer.integer(16, top)},
+            1: 2 * width,
+            11: 2 * height,
+            3: 2 * stride,
+            13: 2 * layer.integer(13, stride),
+            4: 2 * left,
+            15: 2 * layer.integer(15, left),
+            14: 2 * top,
+            16: 2 * layer.integer(16, top),
             6: spread.size,
         }
     )

@@ -30,6 +30,8 @@ class Network:
         self.input = _only_input(graph)
         self.outputs = graph.outputs()
         self._net = ncnn.Net()
+        # One thread: a builder shares its machine, and sums do not depend on how work is divided.
+        self._net.opt.num_threads = 1
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(self._net.opt, option, False)
         if self._net.load_param(str(param)) != 0 or self._net.load_model(str(binary)) != 0:

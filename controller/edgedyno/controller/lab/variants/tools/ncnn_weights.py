@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 # The four bytes before an array that may be stored in several ways (src/modelbin.cpp).
 _TAGS = {"fp32": 0, "fp16": 0x01306B47, "int8": 0x000D4B38}
 _TAG_FP32_AS_IS = 0x0002C056
-_STORED = {"fp32": np.dtype("<f4"), "fp16": np.dtype("<f2"), "int8": np.dtype("i1"), "raw": np.dtype("<f4")}
+_STORED: dict[str, np.dtype[Any]] = {
+    "fp32": np.dtype("<f4"),
+    "fp16": np.dtype("<f2"),
+    "int8": np.dtype("i1"),
+    "raw": np.dtype("<f4"),
+}
 _FP16_MAX = 65504.0
 
 
@@ -31,7 +36,7 @@ class Slot(NamedTuple):
     """An array that a layer has; a tagged one says itself how it is stored, others are plain FP32."""
 
     name: str
-    count: int
+    length: int
     tagged: bool = False
 
 
@@ -112,7 +117,11 @@ def _attention(layer: Layer) -> list[Slot]:
     width, size = layer.integer(0), layer.integer(2)
     query = size // width
     slots = []
-    for name, count in (("q", size), ("k", width * layer.integer(3, width)), ("v", width * layer.integer(4, width))):
+    for name, count in (
+        ("q", size),
+        ("k", width * layer.integer(3, width)),
+        ("v", width * layer.integer(4, width)),
+    ):
         slots += [Slot(f"{name}_weight", count, tagged=True), Slot(f"{name}_bias", width)]
     return [*slots, Slot("out_weight", size, tagged=True), Slot("out_bias", query)]
 
@@ -233,10 +242,10 @@ class _Reader:
         """Return the next array, and step behind it."""
         storage = self._storage(layer) if slot.tagged else "raw"
         dtype = _STORED[storage]
-        size = slot.count * dtype.itemsize
+        size = slot.length * dtype.itemsize
         if self.offset + size > len(self._data):
             raise BuildError("ncnn.bin", f"the .bin ends within layer {layer.name} ({layer.type})")
-        values = np.frombuffer(self._data, dtype, slot.count, self.offset)
+        values = np.frombuffer(self._data, dtype, slot.length, self.offset)
         self.offset += _aligned(size)
         return Array(values if storage == "int8" else values.astype(np.float32), storage)
 
@@ -253,7 +262,7 @@ class _Reader:
                 return storage
         raise BuildError(
             "ncnn.bin",
-            f"the weights of layer {layer.name} ({layer.type}) have tag 0x{tag:08X}, which is none of those that are read",
+            f"found tag 0x{tag:08X} before layer {layer.name} ({layer.type}), expected FP32, FP16 or INT8",
         )
 
 
@@ -267,7 +276,7 @@ def write_weights(weights: list[Weights]) -> bytes:
 
 
 def _bytes_of(array: Array) -> bytes:
-    body = array.values.astype(_STORED[array.storage]).tobytes()
+    body: bytes = array.values.astype(_STORED[array.storage]).tobytes()
     body += bytes(_aligned(len(body)) - len(body))
     return body if array.storage == "raw" else struct.pack("<I", _TAGS[array.storage]) + body
 
