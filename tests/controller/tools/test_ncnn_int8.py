@@ -127,7 +127,7 @@ def test_equalized_weights_compute_the_same() -> None:
     assert not np.allclose(found[1]["weight"].values, weights[1]["weight"].values)
 
 
-def forward(weights: list[Weights], pixel: np.ndarray) -> float:  # type: ignore[type-arg]
+def forward(weights: list[Weights], pixel: np.ndarray) -> float:
     """Compute the chain on an image of one pixel, where the 3x3 kernel's centre alone counts."""
     first = np.maximum(weights[1]["weight"].values.reshape(4, 3) @ pixel + weights[1]["bias"].values, 0)
     depth = weights[3]["weight"].values.reshape(4, 9)[:, 4] * first + weights[3]["bias"].values
