@@ -14,11 +14,13 @@ from edgedyno.controller.lab.variants.tools.toolkit import (
     write_bundle,
 )
 
+_LACKING = ("no conversion rule", "opconversionfailure", "not supported", "unsupported operation")
+
 
 def build(request: Request) -> dict[str, Any]:
     """Read the ONNX file, quantize it where that is asked, and write it as IR.
 
-    Raises BuildError (variant.no-calibration, variant.operator, variant.exclude).
+    Raises BuildError (variant.no-calibration, variant.operator).
     """
     hush()
     _silence()
@@ -45,10 +47,12 @@ def _read(request: Request) -> Any:
 
     try:
         return openvino.convert_model(request.source, input=[(request.input_name, request.input_shape)])
-    except RuntimeError as error:
+    except Exception as error:
         text = " ".join(str(error).split())
-        code = "variant.operator" if "conversion rule" in text.lower() else "variant.failed"
-        raise BuildError(code, f"OpenVINO cannot read the model: {text[-400:]}") from error
+        lacking = any(sign in text.lower() for sign in _LACKING)
+        if not lacking:
+            raise
+        raise BuildError("variant.operator", f"OpenVINO cannot read the model: {text[-400:]}") from error
 
 
 def _write(model: Any, request: Request) -> None:

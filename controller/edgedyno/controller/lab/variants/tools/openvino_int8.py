@@ -18,12 +18,12 @@ def quantize(
 
     nncf.set_log_level(logging.ERROR)
     settings, details = _settings(request, calibration, ignored)
-    dataset = nncf.Dataset(calibration, lambda path: {request.input_name: np.load(path)})
+    dataset = nncf.Dataset(calibration, np.load)
     allowed = request.options.get("accuracy_control")
     if allowed is None:
         advanced = settings.pop("advanced")
         return nncf.quantize(model, dataset, advanced_parameters=advanced, **settings), details
-    return _search(model, dataset, float(allowed), settings, details)
+    return _search(model, calibration, float(allowed), settings, details)
 
 
 def _settings(
@@ -51,13 +51,15 @@ def _settings(
 
 
 def _search(
-    model: Any, dataset: Any, allowed: float, settings: dict[str, Any], details: dict[str, Any]
+    model: Any, calibration: list[str], allowed: float, settings: dict[str, Any], details: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
     """Quantize, then put into float what costs most, until the outputs are as near as allowed."""
     import nncf
+    import numpy as np
     import openvino
 
-    judge = _Judge(openvino.compile_model(model, "CPU"), dataset)
+    judge = _Judge(openvino.compile_model(model, "CPU"), calibration)
+    dataset = nncf.Dataset(calibration, np.load)
     with tempfile.TemporaryDirectory() as folder:
         restoring = nncf.AdvancedAccuracyRestorerParameters(
             num_ranking_workers=1, intermediate_model_dir=folder
@@ -72,7 +74,7 @@ def _search(
             advanced_accuracy_restorer_parameters=restoring,
             **settings,
         )
-    reached, _ = judge(openvino.compile_model(quantized, "CPU"), dataset.get_inference_data())
+    reached, _ = judge(openvino.compile_model(quantized, "CPU"), calibration)
     found = {"metric": METRIC, "allowed_drop": allowed, "drop": round(1.0 - reached, 6), "tries": judge.tries}
     return quantized, {**details, "method": "nncf.quantize_with_accuracy_control", "accuracy_control": found}
 
@@ -80,17 +82,19 @@ def _search(
 class _Judge:
     """The validation function: fidelity to the FP32 model on the calibration images."""
 
-    def __init__(self, original: Any, dataset: Any) -> None:
-        self._fidelity = Fidelity([_infer(original, feed) for feed in dataset.get_inference_data()])
+    def __init__(self, original: Any, paths: list[str]) -> None:
+        self._fidelity = Fidelity([_infer(original, path) for path in paths])
         self.tries = 0
 
-    def __call__(self, compiled: Any, feeds: Iterable[Any]) -> tuple[float, list[float]]:
+    def __call__(self, compiled: Any, paths: Iterable[Any]) -> tuple[float, list[float]]:
         self.tries += 1
         values = [
-            self._fidelity.of_image(position, _infer(compiled, feed)) for position, feed in enumerate(feeds)
+            self._fidelity.of_image(position, _infer(compiled, path)) for position, path in enumerate(paths)
         ]
         return sum(values) / len(values), values
 
 
-def _infer(compiled: Any, feed: Any) -> list[Any]:
-    return [array.copy() for array in compiled(feed).values()]
+def _infer(compiled: Any, path: Any) -> list[Any]:
+    import numpy as np
+
+    return [array.copy() for array in compiled([np.load(str(path))]).values()]

@@ -20,7 +20,7 @@ _TOOLS = ("torch", "onnx2torch", "litert-torch", "ai-edge-quantizer", "numpy")
 def build(request: Request) -> dict[str, Any]:
     """Convert the ONNX file, quantize it where that is asked, and write it.
 
-    Raises BuildError (variant.no-calibration, variant.operator, variant.exclude).
+    Raises BuildError (variant.no-calibration, variant.operator).
     """
     hush()
     dynamic = request.options.get("scheme") == "dynamic"
