@@ -139,6 +139,8 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     sha256: Sha256 | None = None
     """Of the source file; checked when given."""
     quantize: QuantizeSpec = QuantizeSpec()
+    recipes: dict[Name, QuantizeSpec] = {}
+    """Further ways to INT8, each a variant of that name; one without `exclude` takes that of `quantize`."""
     variants: list[Prebuilt] = []
     """The user's own files, beside those that edgedyno builds; one of a format and precision takes its place."""
     selftest: list[KnownImage] = []

@@ -285,3 +285,27 @@ def _map(zoo: Path, resolved: ResolvedJob, variant: Variant, store: ContentStore
     assert len(images) == 99
     predictions = predict(store.read(variant.file.sha256), resolved.model, images)
     return DetectionScorer(annotations, resolved.class_names).value(predictions.images)[0]
+
+
+def test_named_recipes_are_variants_of_their_own(resolved: ResolvedJob, store: ContentStore) -> None:
+    quantize = msgspec.structs.replace(resolved.model.quantize, exclude=[])
+    recipes = {
+        "dynamic": QuantizeSpec(scheme="dynamic"),
+        "integers": QuantizeSpec(scheme="qoperator"),
+        "again": quantize,
+    }
+    model = msgspec.structs.replace(resolved.model, quantize=quantize, recipes=recipes)
+    job = msgspec.structs.replace(resolved, model=model)
+    built = build_variants(job, store=store, precisions=["fp32", "int8"], reduce_range=True)
+    # `again` changes nothing, and so is no variant.
+    assert [(each.precision, each.name) for each in built] == [
+        ("fp32", ""),
+        ("int8", ""),
+        ("int8", "dynamic"),
+        ("int8", "integers"),
+    ]
+    assert [each.failure for each in built] == [None] * 4
+    assert "DynamicQuantizeLinear" in _types(_graph(built[2], store))
+    assert "QLinearConv" in _types(_graph(built[3], store)) or "QLinearMatMul" in _types(
+        _graph(built[3], store)
+    )

@@ -30,7 +30,8 @@ def check_source(path: Path, profile: ModelProfile) -> None:
     """
     data = _read(path, profile)
     model = _parse(data, path)
-    check_exclude(model, profile.quantize.exclude)
+    for quantize in (profile.quantize, *profile.recipes.values()):
+        check_exclude(model, quantize.exclude)
     _check_types(model, path)
     _check_input(model, profile.input, path)
 

@@ -5,6 +5,7 @@ They are built one after another: a build uses every core that it finds, and a s
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.job import Precision
     from edgedyno.core.manifest import ResolvedJob
+    from edgedyno.core.profile import ModelProfile, QuantizeSpec
 
 # The slowest build seen took minutes (a search over YOLOX-nano's blocks); large models take longer.
 TIMEOUT_SECONDS = 3600.0
@@ -65,17 +67,43 @@ def build_variants(
         check_format(name, where="formats")
     wanted = [(name, precision) for name in dict.fromkeys(formats) for precision in dict.fromkeys(precisions)]
     brought = [each for each in resolved.prebuilt if (each.format, each.precision) in wanted]
-    taken = {(each.format, each.precision) for each in brought if not each.name}
-    todo = [cell for cell in wanted if cell not in taken]
+    taken = {(each.format, each.precision, each.name) for each in brought}
+    recipes = recipes_of(resolved.model)
+    todo = [
+        (name, precision, recipe)
+        for name, precision in wanted
+        for recipe in (recipes if precision == "int8" else ("",))
+        if (name, precision, recipe) not in taken
+    ]
     say = progress or (lambda _: None)
     built: list[Variant] = []
     with tempfile.TemporaryDirectory(prefix="edgedyno-variants-") as folder:
         job = _Job(resolved, store, Path(folder), reduce_range, dict(tools or {}), timeout_seconds)
-        for name, precision in todo:
-            say(Building(name, precision, len(built), len(todo)))
-            built.append(job.variant(name, precision))
+        for name, precision, recipe in todo:
+            say(Building(name, f"{precision} {recipe}".rstrip(), len(built), len(todo)))
+            variant = job.by(recipes[recipe]).variant(name, precision)
+            built.append(msgspec.structs.replace(variant, name=recipe))
     say(Building("", "", len(todo), len(todo)))
-    return sorted([*built, *brought], key=lambda each: wanted.index((each.format, each.precision)))
+    found = [*_different(built), *brought]
+    return sorted(found, key=lambda each: wanted.index((each.format, each.precision)))
+
+
+def _different(built: Sequence[Variant]) -> list[Variant]:
+    """Leave out what came out as an earlier one did: not every format heeds every key of a recipe."""
+    first: dict[object, Variant] = {}
+    for index, each in enumerate(built):
+        first.setdefault((each.format, each.precision, each.file.sha256 if each.file else index), each)
+    return list(first.values())
+
+
+def recipes_of(model: ModelProfile) -> dict[str, QuantizeSpec]:
+    """Return every way to INT8 that the profile names; that of `quantize` is the usual one and has no name."""
+    usual = model.quantize
+    named = {
+        name: msgspec.structs.replace(each, exclude=each.exclude or usual.exclude)
+        for name, each in model.recipes.items()
+    }
+    return {"": usual, **named}
 
 
 class _Job:
@@ -100,6 +128,13 @@ class _Job:
         self._calibration = Calibration(
             resolved, store, folder / "calibration", timeout_seconds=timeout_seconds
         )
+
+    def by(self, quantize: QuantizeSpec) -> _Job:
+        """Return the same job by another recipe; prepared images are shared."""
+        other = copy.copy(self)
+        model = msgspec.structs.replace(self._resolved.model, quantize=quantize)
+        other._resolved = msgspec.structs.replace(self._resolved, model=model)  # noqa: SLF001 - of its own kind
+        return other
 
     def variant(self, name: str, precision: Precision) -> Variant:
         """Return one variant, kept or new; with what is worth a warning in its recipe."""
