@@ -4,47 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgedyno.controller.lab.variants.tools.ncnn_calibration import count, measure
-from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, free_writers, reader_factors
-from edgedyno.controller.lab.variants.tools.ncnn_int8 import (
-    Quantized,
-    candidates,
-    handed_on,
-    quantize,
-    readers,
-)
+from edgedyno.controller.lab.variants.tools.ncnn_calibration import measure
+from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, free_writers
+from edgedyno.controller.lab.variants.tools.ncnn_int8 import Quantized, candidates
 from edgedyno.controller.lab.variants.tools.ncnn_model import Files, Model
-from edgedyno.controller.lab.variants.tools.ncnn_ranges import NEEDS_HISTOGRAM, clip_at
+from edgedyno.controller.lab.variants.tools.ncnn_ranges import METHODS, NEEDS_HISTOGRAM
+from edgedyno.controller.lab.variants.tools.ncnn_readings import read
+from edgedyno.controller.lab.variants.tools.ncnn_search import Judge, leave_in_float, nearest_method
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from edgedyno.controller.lab.variants.tools.ncnn_param import Graph
     from edgedyno.controller.lab.variants.tools.ncnn_run import Network
-    from edgedyno.controller.lab.variants.tools.ncnn_statistics import Statistics
 
-    Floats = NDArray[np.float32]
-
+AUTO = "auto"
+"""Try all methods and take the one that comes nearest to the float model."""
+CHOICES = (*METHODS, AUTO)
 DEFAULT_METHOD = "kl"
-# Largest divisor in parts of the smallest: below it nothing is to be gained.
-_UNEVEN = 1.5
 
 
 class Recipe(NamedTuple):
     """What to do beyond integers and scales."""
 
     method: str = DEFAULT_METHOD
-    """Of `ncnn_ranges.METHODS`: where activations are clipped."""
+    """Of `CHOICES`: where activations are clipped."""
     equalize: bool = True
     correct_bias: bool = True
     per_channel: bool = True
     """Whether inputs that are floats get a scale per channel where channels differ."""
     keep_float: tuple[int, ...] = ()
     """Places in the graph of layers that stay in float."""
+    allowed_drop: float | None = None
+    """Leave in float besides what it takes to keep to this drop, in the measure of `fidelity`."""
 
 
 def to_int8(
@@ -55,78 +49,45 @@ def to_int8(
     Layers that only ever see zeros stay in float too: they have no range.
     """
     graph, kept = model.graph, set(recipe.keep_float)
-    sources = graph.sources()
-    layers = [index for index in candidates(graph) if index not in kept]
-    inputs = {index: sources[graph.layers[index].bottoms[0]] for index in layers}
-    if not inputs:
-        raise BuildError("variant.nothing", "no layer of the model is left that ncnn can compute in INT8")
-    equalized = 0
+    inputs = _inputs(graph, kept)
+    balanced, network, equalized = model, reference, 0
     if recipe.equalize:
-        model, reference, equalized = _equalized(model, reference, calibration, scratch)
-    found = _calibrated(model, reference, calibration, inputs, recipe)
-    result = quantize(
-        graph,
-        model.weights,
-        found.clips,
-        found.means if recipe.correct_bias else None,
-        found.divisors,
+        balanced, network, equalized = _equalized(model, reference, calibration, scratch)
+    histograms = recipe.method == AUTO or recipe.method in NEEDS_HISTOGRAM
+    readings = read(
+        balanced, network, calibration, inputs, per_channel=recipe.per_channel, histograms=histograms
     )
-    used = found.clips
-    silent = [graph.layers[index].name for index in inputs if index not in used]
+    details: dict[str, Any] = {"calibration_method": recipe.method, "equalized_layers": equalized}
+    judge = None
+    if recipe.method == AUTO or recipe.allowed_drop is not None:
+        judge = Judge(reference, calibration, scratch)
+    method = recipe.method
+    if judge and method == AUTO:
+        method, drops = nearest_method(readings, judge, (), correct_bias=recipe.correct_bias)
+        details |= {"calibration_method": method, "methods_tried": drops}
+    clips = readings.clips(method)
+    searched: list[int] = []
+    if judge and recipe.allowed_drop is not None and clips:
+        searched, details["accuracy_control"] = leave_in_float(
+            readings, clips, judge, recipe.allowed_drop, correct_bias=recipe.correct_bias
+        )
+    result = readings.quantized(clips, searched, correct_bias=recipe.correct_bias)
+    silent = [graph.layers[index].name for index in inputs if index not in readings.views]
     return Model(result.graph, result.weights), {
         **_details(result, recipe),
-        "equalized_layers": equalized,
-        "float_layers": [graph.layers[index].name for index in sorted(kept)],
+        **details,
+        "float_layers": [graph.layers[index].name for index in sorted(kept.union(searched))],
         **({"always_zero": silent} if silent else {}),
     }
 
 
-class Readings(NamedTuple):
-    """How each layer reads its input, by its place in the graph; layers that see nothing but zeros are left out."""
-
-    clips: dict[int, float]
-    means: dict[int, Floats]
-    divisors: dict[int, Floats]
-
-
-def _calibrated(
-    model: Model, reference: Network, calibration: Sequence[str], inputs: dict[int, str], recipe: Recipe
-) -> Readings:
-    statistics = measure(reference, list(dict.fromkeys(inputs.values())), calibration)
-    used = {index: blob for index, blob in inputs.items() if statistics[blob].largest > 0}
-    divisors = _divisors(model, used, statistics) if recipe.per_channel else {}
-    views = {
-        index: statistics[blob].divided(divisors[index]) if index in divisors else statistics[blob]
-        for index, blob in used.items()
-    }
-    if recipe.method in NEEDS_HISTOGRAM:
-        by_blob: dict[str, list[Statistics]] = {}
-        for index, blob in used.items():
-            seen = by_blob.setdefault(blob, [])
-            if views[index] not in seen:
-                seen.append(views[index])
-        count(reference, by_blob, calibration)
-    return Readings(
-        {index: clip_at(view, recipe.method) for index, view in views.items()},
-        {index: view.channel_means() for index, view in views.items()},
-        divisors,
-    )
-
-
-def _divisors(model: Model, inputs: dict[int, str], statistics: dict[str, Statistics]) -> dict[int, Floats]:
-    """Return divisors for the layers that read floats with channels of different size."""
-    graph = model.graph
-    integers = handed_on(graph, dict.fromkeys(inputs, 1.0))
-    consumers = graph.consumers()
-    handed = {at for index in integers for at in readers(graph, consumers, graph.layers[index].tops[0])}
-    found = {}
-    for index, blob in inputs.items():
-        if index in handed or not statistics[blob].images:
-            continue
-        each = reader_factors(graph.layers[index], model.weights[index], statistics[blob].channel_peaks())
-        if each is not None and each.max() > _UNEVEN * each.min():
-            found[index] = each
-    return found
+def _inputs(graph: Graph, kept: set[int]) -> dict[int, str]:
+    """Return the blob that each layer to quantize reads."""
+    sources = graph.sources()
+    layers = [index for index in candidates(graph) if index not in kept]
+    if not layers:
+        raise BuildError("variant.nothing", "no layer of the model is left that ncnn can compute in INT8")
+    return {index: sources[graph.layers[index].bottoms[0]] for index in layers}
 
 
 def _equalized(
@@ -146,8 +107,7 @@ def _details(result: Quantized, recipe: Recipe) -> dict[str, Any]:
     details: dict[str, Any] = {
         "method": "edgedyno's quantizer for ncnn",
         "weights": "int8 per output channel, depthwise per group; the rest stored in FP16",
-        "activations": "int8 symmetric per tensor",
-        "calibration_method": recipe.method,
+        "activations": "int8 symmetric, per tensor; per channel where floats are read (`divided_layers`)",
         "bias_correction": recipe.correct_bias,
         "int8_layers": len(result.integer),
         "requantized_layers": len(result.requantized),
