@@ -88,7 +88,9 @@ def _reading_weights(channels: Channels, graph: Graph, weights: Sequence[Weights
 def _relative_widths(layer: Layer, arrays: Weights, inputs: int) -> Floats:
     rows = np.abs(arrays["weight"].values).reshape(layer.integer(0), inputs, -1).max(axis=2)
     largest = rows.max(axis=1, keepdims=True)
-    return np.maximum((rows / np.where(largest > 0, largest, 1.0)).max(axis=0), _LEAST)
+    return np.asarray(
+        np.maximum((rows / np.where(largest > 0, largest, 1.0)).max(axis=0), _LEAST), np.float32
+    )
 
 
 def reader_factors(layer: Layer, arrays: Weights, peaks: Floats) -> Floats | None:

@@ -7,7 +7,7 @@ them are integer convolutions themselves. The rest of the graph stays in float, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -155,7 +155,7 @@ def _corrected_bias(layer: Layer, before: Weights, after: Weights, means: NDArra
     return _raw(before["bias"].values - shift)
 
 
-def _raw(values: NDArray[np.float64]) -> Array:
+def _raw(values: NDArray[Any]) -> Array:
     return Array(values.astype(np.float32), "raw")
 
 
