@@ -23,7 +23,7 @@ from edgedyno.controller.lab.variants.tools.ncnn_weights import (
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -82,7 +82,7 @@ def quantize(
     layers, arrays = list(graph.layers), in_half_precision(weights)
     levels: dict[str, int] = {}
     divided = divisors or {}
-    requantized = handed_on(graph, {index: clip for index, clip in clips.items() if index not in divided})
+    requantized = handed_on(graph, clips, divided)
     for index, clip in clips.items():
         layer = layers[index]
         floats = weights[index]
@@ -190,11 +190,11 @@ def _runs_as_winograd(layer: Layer) -> bool:
     )
 
 
-def handed_on(graph: Graph, clips: Mapping[int, float]) -> dict[int, int]:
+def handed_on(graph: Graph, clips: Mapping[int, float], divided: Collection[int] = ()) -> dict[int, int]:
     """Return the layers that can hand on integers, each with one of those that read them.
 
-    All that read the output, through a Split or directly, must be integer convolutions; they see the same values, so
-    they have the same scale.
+    All that read the output, through a Split or directly, must be integer convolutions, none of them `divided`; they
+    see the same values, so they have the same scale.
     """
     consumers = graph.consumers()
     found = {}
@@ -204,7 +204,10 @@ def handed_on(graph: Graph, clips: Mapping[int, float]) -> dict[int, int]:
         if layer.type not in CONVOLUTIONS or not behind:
             continue
         if all(
-            at in clips and graph.layers[at].type in CONVOLUTIONS and clips[at] == clips[behind[0]]
+            at in clips
+            and at not in divided
+            and graph.layers[at].type in CONVOLUTIONS
+            and clips[at] == clips[behind[0]]
             for at in behind
         ):
             found[index] = behind[0]

@@ -26,7 +26,7 @@ _UNEVEN = 1.5
 
 
 class Readings(NamedTuple):
-    """A model in float and what its layers read, by their place in the graph; those that see only zeros are not here."""
+    """A model in float and what its layers read, by their place in the graph; not those that see only zeros."""
 
     model: Model
     views: dict[int, Statistics]
