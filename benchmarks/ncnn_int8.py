@@ -3,7 +3,8 @@
 Reads models and images from EDGEDYNO_ZOO alone; nothing of them is kept. Calibrates on coco_calib_40 and scores on
 coco_val_140 (detectors), or on imagenet_sample, every fifth image calibrating and the others scored (classifier).
 The drop is paired: FP32 on the same images, with a 95 % interval by resampling them.
-Usage: EDGEDYNO_ZOO=... python benchmarks/ncnn_int8.py --python BUILDER_PYTHON [--models NAME...] [--all] [--images N]
+Usage: EDGEDYNO_ZOO=... python benchmarks/ncnn_int8.py --python BUILDER_PYTHON [--models NAME...]
+    [--recipes NAME...] [--all] [--images N]
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=sys.executable, help="an interpreter with ncnn, pnnx and numpy")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--recipes", nargs="+", help="of those that are tried, try these alone")
     parser.add_argument("--all", action="store_true", help="try recipes besides that take longer")
     parser.add_argument("--images", type=int, default=1000, help="score at most so many")
     arguments = parser.parse_args()
@@ -125,7 +127,11 @@ def main() -> None:
     )
     for name in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
-            tried = recipes(MODELS[name], everything=arguments.all)
+            tried = [
+                recipe
+                for recipe in recipes(MODELS[name], everything=arguments.all)
+                if arguments.recipes is None or recipe["name"] in arguments.recipes
+            ]
             measure(name, zoo, arguments.python, tried, Path(folder), limit=arguments.images)
 
 
