@@ -76,8 +76,8 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     exclude: list[str] = []
     """Regular expressions over ONNX node names or output names; whole matches stay in float."""
     calibration_method: Literal["minmax", "entropy", "percentile"] = "minmax"
-    ncnn_method: Literal["minmax", "kl", "aciq"] = "kl"
-    """How ncnn's INT8 finds the range of activations."""
+    ncnn_method: Literal["minmax", "kl", "aciq", "mse", "auto"] = "kl"
+    """How ncnn's INT8 finds the range of activations; `auto` tries all and takes the nearest to FP32."""
     scheme: Literal["qdq", "qoperator", "dynamic"] = "qdq"
     """Of ONNX: static with Q/DQ pairs or with integer operators; dynamic needs no calibration images."""
     per_channel: bool = True

@@ -14,8 +14,8 @@ from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.variants import build_variants
-from edgedyno.controller.lab.variants.search import fewest
 from edgedyno.controller.lab.variants.sensitivity import MAX_BLOCKS, blocks_of
+from edgedyno.controller.lab.variants.tools.fewest import fewest
 from edgedyno.core.profile import QuantizeSpec
 from tests.controller.lab import tiny
 from tests.controller.lab.predict import predict, predict_job

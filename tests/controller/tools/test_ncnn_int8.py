@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from edgedyno.controller.lab.variants.tools.ncnn_channels import Channels
-from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, free_writers
+from edgedyno.controller.lab.variants.tools.ncnn_equalize import equalize, free_writers, reader_factors
 from edgedyno.controller.lab.variants.tools.ncnn_int8 import candidates, quantize
-from edgedyno.controller.lab.variants.tools.ncnn_param import Graph, read_graph
-from edgedyno.controller.lab.variants.tools.ncnn_weights import Array, Weights
+from edgedyno.controller.lab.variants.tools.ncnn_param import Graph, read_graph, write_graph
+from edgedyno.controller.lab.variants.tools.ncnn_weights import Array, Weights, read_weights, write_weights
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 CHAIN = """7767517
@@ -143,3 +143,36 @@ def test_channels_before_a_swish_or_an_output_are_pinned() -> None:
     )
     channels = Channels(graph)
     assert not any(channels.free(ids).any() for ids in channels.writers.values())
+
+
+def test_a_layer_with_uneven_channels_reads_through_a_scale_per_channel() -> None:
+    graph, weights = chain()
+    divisors = np.array([1.0, 100.0, 0.01, 1.0], np.float32)
+    found = quantize(graph, weights, {1: 2.0, 3: 5.0, 4: 5.0}, None, {4: divisors})
+    layers = found.graph.layers
+    assert [layer.type for layer in layers[3:6]] == ["ConvolutionDepthWise", "Quantize", "Convolution"]
+    assert layers[4].bottoms == ("c",)
+    assert layers[5].bottoms == layers[4].tops
+    assert found.divided == ["second"]
+    # One of its readers wants other integers than the other: the first convolution gives floats.
+    assert found.requantized == []
+    assert found.weights[4]["scale"].values == pytest.approx(127 / 5.0 / divisors)
+    pixel = np.array([3.0, 250.0, -0.02, 1.0])
+    levels = np.rint(pixel * found.weights[4]["scale"].values)
+    sums = found.weights[5]["weight"].values.reshape(2, 4).astype(np.float64) @ levels
+    back = sums / found.weights[5]["weight_scales"].values / found.weights[5]["bottom_scale"].values
+    exact = weights[4]["weight"].values.reshape(2, 4) @ pixel
+    assert back == pytest.approx(exact, abs=0.02 * float(np.abs(exact).max()))
+    assert layers == list(read_graph(write_graph(found.graph)).layers)
+    assert read_weights(found.graph, write_weights(found.weights))[4]["scale"].values.size == 4
+
+
+def test_layers_are_read_divided_where_floats_are_uneven() -> None:
+    layer = chain()[0].layers[4]
+    weights = chain()[1][4]
+    found = reader_factors(layer, weights, np.array([1.0, 100.0, 0.0, 1.0], np.float32))
+    assert found is not None
+    assert found.argmax() == 1
+    assert found.min() > 0
+    assert reader_factors(layer, weights, np.zeros(4, np.float32)) is None
+    assert reader_factors(layer, weights, np.ones(5, np.float32)) is None

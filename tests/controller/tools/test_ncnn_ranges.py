@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgedyno.controller.lab.variants.tools.ncnn_ranges import METHODS, Statistics, clip_at, quantized
+from edgedyno.controller.lab.variants.tools.ncnn_ranges import METHODS, clip_at, quantized
+from edgedyno.controller.lab.variants.tools.ncnn_statistics import Statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +68,21 @@ def test_zeros_change_nothing(method: str) -> None:
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_nothing_but_zeros_has_no_range(method: str) -> None:
     assert clip_at(statistics(np.zeros(10)), method) == 0.0
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_divided_channels_have_the_range_of_the_quotients(method: str) -> None:
+    rows = SEED.laplace(size=(3, 40, 50)).astype(np.float32)
+    divisors = np.array([0.1, 1.0, 50.0], np.float32)
+    plain, scaled = Statistics(), Statistics()
+    plain.measure(rows)
+    plain.count(rows)
+    scaled.measure(rows * divisors[:, None, None])
+    view = scaled.divided(divisors)
+    view.count(rows * divisors[:, None, None])
+    assert clip_at(view, method) == pytest.approx(clip_at(plain, method), rel=1e-3)
+    assert view.channel_means() == pytest.approx(plain.channel_means(), rel=1e-4)
+    assert clip_at(scaled, "minmax") > 10 * clip_at(view, "minmax")
 
 
 def test_not_a_number_is_noticed() -> None:

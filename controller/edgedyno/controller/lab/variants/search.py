@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from edgedyno.controller.lab.variants.comparison import Comparison
 from edgedyno.controller.lab.variants.sensitivity import MAX_IMAGES, Block, blocks_of, rank
+from edgedyno.controller.lab.variants.tools.fewest import fewest
 from edgedyno.core.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edgedyno.controller.lab.variants.quantizer import Quantizer
@@ -70,25 +71,6 @@ def search(quantizer: Quantizer, request: BuildRequest, *, excluded: list[str], 
         "ranked_on_images": min(len(request.calibration), MAX_IMAGES),
     }
     return Found([*excluded, *_nodes(ranked[:count])], details)
-
-
-def fewest(drop: Callable[[int], float], total: int, limit: float) -> int | None:
-    """Return how many of `total` blocks have to stay in float, at least one of them quantized; None: more.
-
-    Drops need not fall steadily; what is returned is within the limit, and was tried.
-    """
-    missed, step = -1, 0
-    while drop(step) > limit:
-        if step == total - 1 or not total:
-            return None
-        missed, step = step, min(max(1, 2 * step), total - 1)
-    while step - missed > 1:
-        middle = (missed + step) // 2
-        if drop(middle) <= limit:
-            step = middle
-        else:
-            missed = middle
-    return step
 
 
 def _nodes(blocks: Sequence[Block]) -> list[str]:

@@ -14,8 +14,7 @@ from edgedyno.controller.lab.variants.tools.ncnn_convert import convert
 from edgedyno.controller.lab.variants.tools.ncnn_float import float_layers
 from edgedyno.controller.lab.variants.tools.ncnn_int8 import candidates
 from edgedyno.controller.lab.variants.tools.ncnn_model import Files, Model
-from edgedyno.controller.lab.variants.tools.ncnn_ranges import METHODS
-from edgedyno.controller.lab.variants.tools.ncnn_recipe import DEFAULT_METHOD, Recipe, to_int8
+from edgedyno.controller.lab.variants.tools.ncnn_recipe import CHOICES, DEFAULT_METHOD, Recipe, to_int8
 from edgedyno.controller.lab.variants.tools.ncnn_run import Network, check_finite, signal_to_noise
 from edgedyno.controller.lab.variants.tools.ncnn_weights import in_half_precision
 from edgedyno.controller.lab.variants.tools.toolkit import (
@@ -62,7 +61,12 @@ def _made(request: Request, model: Model, reference: Network, method: str) -> tu
         halved = model._replace(weights=in_half_precision(model.weights))
         return halved, {"method": "pnnx; weights stored in FP16"}
     kept = float_layers(request.source, request.excluded, model.graph, model.weights, candidates(model.graph))
-    recipe = Recipe(method=method, keep_float=tuple(kept))
+    allowed = request.options.get("accuracy_control")
+    recipe = Recipe(
+        method=method,
+        keep_float=tuple(kept),
+        allowed_drop=None if allowed is None else float(allowed),
+    )
     return to_int8(model, reference, request.calibration, recipe, Path(request.scratch))
 
 
@@ -72,9 +76,9 @@ def _decibels(ratio: float) -> float | None:
 
 def _method(request: Request) -> str:
     method = request.options.get(_METHOD_OPTION, DEFAULT_METHOD)
-    if method not in METHODS:
+    if method not in CHOICES:
         raise BuildError(
-            "variant.option", f"found {_METHOD_OPTION} {method!r}, expected one of {', '.join(METHODS)}"
+            "variant.option", f"found {_METHOD_OPTION} {method!r}, expected one of {', '.join(CHOICES)}"
         )
     return str(method)
 

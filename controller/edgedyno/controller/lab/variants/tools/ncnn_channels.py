@@ -84,7 +84,7 @@ class Channels:
         dense = layer.type == "Convolution"
         understood = (dense or is_depthwise(layer)) and not layer.integer(19)
         if read is not None:
-            if understood and float(layer.params.get(18, "0")) == 0 and _inputs(layer) == read.size:
+            if understood and float(layer.params.get(18, "0")) == 0 and inputs_of(layer) == read.size:
                 self.readers[index] = read
             else:
                 self._pin(read)
@@ -114,7 +114,7 @@ class Channels:
             self._pinned.update(int(each) for each in ids)
 
 
-def _inputs(layer: Layer) -> int:
+def inputs_of(layer: Layer) -> int:
     if layer.type == "ConvolutionDepthWise":
         return layer.integer(0)
     width = layer.integer(1)

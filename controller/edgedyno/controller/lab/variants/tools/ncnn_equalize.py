@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedyno.controller.lab.variants.tools.ncnn_channels import Channels, is_depthwise
+from edgedyno.controller.lab.variants.tools.ncnn_channels import Channels, inputs_of, is_depthwise
 from edgedyno.controller.lab.variants.tools.ncnn_weights import Array
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def equalize(graph: Graph, weights: Sequence[Weights], peaks: Mapping[int, Float
     for index in peaks:
         _divide_outputs(found[index], _factors(channels, channels.writers[index], factors))
     for index, ids in channels.readers.items():
-        _multiply_inputs(graph.layers[index], found[index], _factors(channels, ids, factors))
+        multiply_inputs(graph.layers[index], found[index], _factors(channels, ids, factors))
     return found
 
 
@@ -79,12 +79,30 @@ def _reading_weights(channels: Channels, graph: Graph, weights: Sequence[Weights
         layer = graph.layers[index]
         if is_depthwise(layer):
             continue
-        rows = np.abs(weights[index]["weight"].values).reshape(layer.integer(0), ids.size, -1).max(axis=2)
-        largest = rows.max(axis=1, keepdims=True)
-        relative = np.maximum((rows / np.where(largest > 0, largest, 1.0)).max(axis=0), _LEAST)
+        relative = _relative_widths(layer, weights[index], ids.size)
         for channel, width in zip(channels.roots(ids), relative, strict=True):
             found[int(channel)] = max(found.get(int(channel), 0.0), float(width))
     return found
+
+
+def _relative_widths(layer: Layer, arrays: Weights, inputs: int) -> Floats:
+    rows = np.abs(arrays["weight"].values).reshape(layer.integer(0), inputs, -1).max(axis=2)
+    largest = rows.max(axis=1, keepdims=True)
+    return np.asarray(
+        np.maximum((rows / np.where(largest > 0, largest, 1.0)).max(axis=0), _LEAST), np.float32
+    )
+
+
+def reader_factors(layer: Layer, arrays: Weights, peaks: Floats) -> Floats | None:
+    """Return by what each channel that the layer reads should be divided; None where it cannot be told."""
+    if not (layer.type == "Convolution" or is_depthwise(layer)):
+        return None
+    if peaks.size != inputs_of(layer) or not peaks.any():
+        return None
+    heights = np.maximum(peaks, _LEAST * float(peaks.max()))
+    if is_depthwise(layer):
+        return heights
+    return np.sqrt(heights / _relative_widths(layer, arrays, peaks.size)).astype(np.float32)
 
 
 def _factors(channels: Channels, ids: NDArray[np.int64], factors: Mapping[int, float]) -> Floats:
@@ -98,7 +116,8 @@ def _divide_outputs(arrays: Weights, factors: Floats) -> None:
             arrays[name] = _rescaled(array, array.values.reshape(factors.size, -1) / factors[:, None])
 
 
-def _multiply_inputs(layer: Layer, arrays: Weights, factors: Floats) -> None:
+def multiply_inputs(layer: Layer, arrays: Weights, factors: Floats) -> None:
+    """Multiply the weights by a factor for each channel that they read, in place of the dictionary."""
     array = arrays["weight"]
     shape = (1, factors.size, -1) if is_depthwise(layer) else (layer.integer(0), factors.size, -1)
     arrays["weight"] = _rescaled(array, array.values.reshape(shape) * factors[None, :, None])

@@ -7,10 +7,11 @@ them are integer convolutions themselves. The rest of the graph stays in float, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from edgedyno.controller.lab.variants.tools.ncnn_equalize import multiply_inputs
 from edgedyno.controller.lab.variants.tools.ncnn_param import Graph, Layer
 from edgedyno.controller.lab.variants.tools.ncnn_ranges import LEVELS, quantized
 from edgedyno.controller.lab.variants.tools.ncnn_weights import (
@@ -22,7 +23,7 @@ from edgedyno.controller.lab.variants.tools.ncnn_weights import (
 from edgedyno.controller.lab.variants.tools.toolkit import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -46,6 +47,8 @@ class Quantized(NamedTuple):
     """Names of the layers that compute in INT8."""
     requantized: list[str]
     """Those of them that hand integers on."""
+    divided: list[str]
+    """Those whose input has a scale per channel."""
     levels: dict[str, int]
     """Largest integer of the weights where it is below 127, by layer."""
 
@@ -67,35 +70,60 @@ def quantize(
     weights: list[Weights],
     clips: Mapping[int, float],
     means: Mapping[int, NDArray[np.float32]] | None = None,
+    divisors: Mapping[int, NDArray[np.float32]] | None = None,
 ) -> Quantized:
     """Return the graph with the layers of `clips` in INT8; the magnitudes at which their inputs are clipped.
 
     `means` are the mean values of each input channel: where they are given, biases make up for what rounding the
-    weights adds to the outputs on average (Nagel et al., see `ncnn_equalize`).
+    weights adds to the outputs on average (Nagel et al., see `ncnn_equalize`). Layers in `divisors` read each channel
+    divided by its own number, through a Quantize layer that has a scale per channel; clips and means are of what
+    they read then.
     """
     layers, arrays = list(graph.layers), in_half_precision(weights)
     levels: dict[str, int] = {}
-    requantized = _requantized(graph, clips)
+    divided = divisors or {}
+    requantized = handed_on(graph, clips, divided)
     for index, clip in clips.items():
         layer = layers[index]
-        used = _levels(layer, weights[index]["weight"].values)
+        floats = weights[index]
+        if index in divided:
+            floats = dict(floats)
+            multiply_inputs(layer, floats, divided[index])
+        used = _levels(layer, floats["weight"].values)
         if used < LEVELS:
             levels[layer.name] = used
         top = requantized.get(index)
-        arrays[index] = _integer_arrays(
-            layer, weights[index], used, clip, None if top is None else clips[top]
-        )
-        if means is not None and index in means and "bias" in weights[index]:
-            arrays[index]["bias"] = _corrected_bias(layer, weights[index], arrays[index], means[index])
+        arrays[index] = _integer_arrays(layer, floats, used, clip, None if top is None else clips[top])
+        if means is not None and index in means and "bias" in floats:
+            arrays[index]["bias"] = _corrected_bias(layer, floats, arrays[index], means[index])
         term = _TERM[layer.type] + (0 if top is None else REQUANTIZED)
         layers[index] = layer.with_params({_SCALE_TERM: term})
+    scales = {index: LEVELS / clips[index] / each for index, each in divided.items() if index in clips}
     return Quantized(
-        Graph(layers),
-        arrays,
+        *_with_quantize_layers(Graph(layers), arrays, scales),
         [graph.layers[index].name for index in clips],
         [graph.layers[index].name for index in requantized],
+        [graph.layers[index].name for index in scales],
         levels,
     )
+
+
+def _with_quantize_layers(
+    graph: Graph, weights: list[Weights], scales: Mapping[int, NDArray[np.float32]]
+) -> tuple[Graph, list[Weights]]:
+    """Return the graph with a Quantize before each layer of `scales`; it takes the place of the layer's own."""
+    layers: list[Layer] = []
+    arrays: list[Weights] = []
+    for index, (layer, own) in enumerate(zip(graph.layers, weights, strict=True)):
+        if index in scales:
+            name = f"{layer.name}_int8"
+            layers.append(Layer("Quantize", name, layer.bottoms, (name,), {0: str(scales[index].size)}))
+            arrays.append({"scale": _raw(scales[index])})
+            layers.append(layer._replace(bottoms=(name,)))
+        else:
+            layers.append(layer)
+        arrays.append(own)
+    return Graph(layers), arrays
 
 
 def _integer_arrays(layer: Layer, arrays: Weights, levels: int, clip: float, top: float | None) -> Weights:
@@ -127,7 +155,7 @@ def _corrected_bias(layer: Layer, before: Weights, after: Weights, means: NDArra
     return _raw(before["bias"].values - shift)
 
 
-def _raw(values: NDArray[np.float64]) -> Array:
+def _raw(values: NDArray[Any]) -> Array:
     return Array(values.astype(np.float32), "raw")
 
 
@@ -162,11 +190,11 @@ def _runs_as_winograd(layer: Layer) -> bool:
     )
 
 
-def _requantized(graph: Graph, clips: Mapping[int, float]) -> dict[int, int]:
+def handed_on(graph: Graph, clips: Mapping[int, float], divided: Collection[int] = ()) -> dict[int, int]:
     """Return the layers that can hand on integers, each with one of those that read them.
 
-    All that read the output, through a Split or directly, must be integer convolutions; they see the same values, so
-    they have the same scale.
+    All that read the output, through a Split or directly, must be integer convolutions, none of them `divided`; they
+    see the same values, so they have the same scale.
     """
     consumers = graph.consumers()
     found = {}
@@ -176,7 +204,10 @@ def _requantized(graph: Graph, clips: Mapping[int, float]) -> dict[int, int]:
         if layer.type not in CONVOLUTIONS or not behind:
             continue
         if all(
-            at in clips and graph.layers[at].type in CONVOLUTIONS and clips[at] == clips[behind[0]]
+            at in clips
+            and at not in divided
+            and graph.layers[at].type in CONVOLUTIONS
+            and clips[at] == clips[behind[0]]
             for at in behind
         ):
             found[index] = behind[0]

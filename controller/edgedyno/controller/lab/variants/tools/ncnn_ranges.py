@@ -21,76 +21,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgedyno.controller.lab.variants.tools.ncnn_statistics import BINS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-BINS = 2048
+    from edgedyno.controller.lab.variants.tools.ncnn_statistics import Statistics
+
 LEVELS = 127
 """Largest of the signed integers: ncnn uses -127 to 127."""
 _KL_LEVELS = 128
+# Clips are tried a five-hundredth of the range apart.
+_KL_STEP = 4
 # A bin without a value must not make the divergence infinite; the size is ncnn's.
 _KL_FLOOR = 1e-4
 # t/b solves x exp(x) = 3 * 4**8; t/s is the Gaussian's. Both in Banner et al., for 8 bits.
 _LAPLACE_CLIP = 9.89675982
 _GAUSS_CLIP = 3.92403714
 _MSE_STEPS = 100
-
-
-class Statistics:
-    """What two passes over a tensor's values leave behind: extremes and moments first, then a histogram."""
-
-    def __init__(self) -> None:
-        self.largest = 0.0
-        self.finite = True
-        self._count = 0
-        self._sum = 0.0
-        self._sum_of_squares = 0.0
-        self.histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
-        self._tensors = 0
-        self._channel_peaks: NDArray[np.float64] | float = 0.0
-        self._channel_means: NDArray[np.float64] | float = 0.0
-
-    def measure(self, values: NDArray[np.float32]) -> None:
-        """Take in one tensor's extremes and moments: the first pass."""
-        magnitudes = np.abs(values)
-        largest = float(magnitudes.max(initial=0.0))
-        self.finite = self.finite and bool(np.isfinite(largest))
-        self.largest = max(self.largest, largest)
-        self._count += int(np.count_nonzero(magnitudes))
-        self._sum += float(magnitudes.sum(dtype=np.float64))
-        self._sum_of_squares += float(np.square(magnitudes, dtype=np.float64).sum())
-        self._tensors += 1
-        channels = magnitudes.shape[0]
-        self._channel_peaks = self._channel_peaks + magnitudes.reshape(channels, -1).max(axis=1)
-        self._channel_means = self._channel_means + values.reshape(channels, -1).mean(
-            axis=1, dtype=np.float64
-        )
-
-    def count(self, values: NDArray[np.float32]) -> None:
-        """Take in one tensor's histogram: the second pass, over the same tensors."""
-        magnitudes = np.abs(values[values != 0.0])
-        if not magnitudes.size:
-            return
-        places = (magnitudes * (BINS / self.largest)).astype(np.int64)
-        self.histogram += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
-
-    def channel_peaks(self) -> NDArray[np.float32]:
-        """Return each channel's largest magnitude, averaged over the tensors: one outlier does not decide it."""
-        return np.asarray(self._channel_peaks / max(self._tensors, 1), np.float32)
-
-    def channel_means(self) -> NDArray[np.float32]:
-        """Return each channel's mean value."""
-        return np.asarray(self._channel_means / max(self._tensors, 1), np.float32)
-
-    def mean_magnitude(self) -> float:
-        """Return the mean of |x| over the values other than zero."""
-        return self._sum / max(self._count, 1)
-
-    def root_mean_square(self) -> float:
-        """Return √(mean x²) over the values other than zero."""
-        return float(np.sqrt(self._sum_of_squares / max(self._count, 1)))
 
 
 def _minmax(statistics: Statistics) -> float:
@@ -100,8 +50,8 @@ def _minmax(statistics: Statistics) -> float:
 def _kl(statistics: Statistics) -> float:
     shares = statistics.histogram / max(int(statistics.histogram.sum()), 1)
     below = np.concatenate([[0.0], np.cumsum(shares)])
-    divergences = [_divergence(shares, below, bins) for bins in range(_KL_LEVELS, BINS)]
-    bins = _KL_LEVELS + int(np.argmin(divergences))
+    tried = range(_KL_LEVELS, BINS, _KL_STEP)
+    bins = tried[int(np.argmin([_divergence(shares, below, bins) for bins in tried]))]
     return (bins + 0.5) * statistics.largest / BINS
 
 

@@ -210,6 +210,7 @@ _LAYOUTS: dict[str, Callable[[Layer], list[Slot]]] = {
     "Normalize": _plain("scale", count=3),
     "Padding": _plain("values", count=6),
     "PReLU": _plain("slope", count=0),
+    "Quantize": _plain("scale", count=0),
     "Scale": _scale,
 }
 
