@@ -120,6 +120,7 @@ def scores_on(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "file",
     [*(file for file in FILES if file.format != "ncnn"), *LARGE],
@@ -137,6 +138,7 @@ def test_a_users_own_file_scores_what_is_recorded(workshop: Workshop, zoo: Path,
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_yolov5_of_640_agrees_across_formats(workshop: Workshop, zoo: Path, tmp_path: Path) -> None:
     found = {}
     for path in YOLOV5:
@@ -151,6 +153,7 @@ def test_yolov5_of_640_agrees_across_formats(workshop: Workshop, zoo: Path, tmp_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", BUILT)
 def test_what_is_built_of_yolov5_scores_what_its_source_does(

@@ -1,8 +1,9 @@
 """Every runtime in every precision against the FP32 model in ONNX Runtime, on the same inputs, in real workers.
 
 The bounds of nearness are of the signal to noise ratio over all outputs together, worst of three images. FP32
-differs by the order of sums and by fast convolutions alone (seen: 100 to 113 dB). Weights rounded to FP16 give 35.6
-to 36.3 dB on these models, in every runtime alike. INT8's bounds are its model's and its tool's.
+differs by the order of sums and by fast convolutions alone (seen: 99 to 113 dB). Weights rounded to FP16 give 35 to
+41 dB on these models; MNN's converter cuts them off instead, and has 31 to 35. INT8's bounds are its model's.
+docs/conformance.md has the table of what was seen.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 # What the zoo records for the 17 sample images.
 RECORDED = {"fastestdet": 0.238, "yolox_nano": 0.402}
 TFLITE = [name for name in RUNTIMES if name in ("litert", "tflite")]
-LEAST_DB = {"fp32": 90.0, "fp16": 33.0}
-LEAST_COSINE = {"fp32": 0.999999, "fp16": 0.9997}
+LEAST_DB = {"fp32": 90.0, "fp16": 30.0}
+LEAST_COSINE = {"fp32": 0.999999, "fp16": 0.9995}
 TOLERANCE = 0.01
 
 
@@ -68,6 +69,9 @@ def test_a_tflite_file_from_elsewhere_stays_near(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(
+    1200
+)  # TVM takes 4 s for each inference of YOLOX-nano in FP16; TFLite is built for minutes
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("model", RECORDED)
@@ -82,6 +86,7 @@ def test_floats_stay_near_and_score_what_is_recorded(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("runtime", [*RUNTIMES, *SIMULATED])
 @pytest.mark.parametrize("model", INT8)
 def test_int8_stays_within_its_models_bound(
@@ -94,6 +99,7 @@ def test_int8_stays_within_its_models_bound(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_rknns_plain_recipe_runs_in_integers(workshop: Workshop, tmp_path: Path) -> None:
     """The builder's bundle in the simulator, by the worker: effective precision and accuracy of all 17 images."""
     found = seen(workshop, tmp_path, "yolox_nano", "rknn-simulator", "int8")
