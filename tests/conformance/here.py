@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from edgedyno.core.board import RuntimeInfo
     from edgedyno.core.manifest import ResolvedJob, Variant
-    from edgedyno.core.profile import ModelProfile
+    from edgedyno.core.profile import DatasetProfile, ModelProfile
 
 # What needs a board, a vendor's processor or a build of ONNX Runtime that no package of this machine is.
 ELSEWHERE = frozenset(
@@ -108,11 +108,12 @@ class Workshop:
         self.store = ContentStore(folder / "store")
         self._resolved: dict[str, ResolvedJob] = {}
 
-    def resolved(self, model: str | ModelProfile) -> ResolvedJob:
+    def resolved(self, model: str | ModelProfile, dataset: DatasetProfile | None = None) -> ResolvedJob:
+        """Return the model as a job has it, with `dataset` or, for a detector, the sample images."""
         name = model if isinstance(model, str) else model.name
         if name not in self._resolved:
-            spec = JobSpec(name="conformance", model=model, dataset=None)
-            if isinstance(model, str) or model.task == "detect":
+            spec = JobSpec(name="conformance", model=model, dataset=dataset)
+            if dataset is None and (isinstance(model, str) or model.task == "detect"):
                 spec = msgspec.structs.replace(spec, dataset="coco_ccby")
             self._resolved[name] = resolve_job(spec, base=ROOT, store=self.store)
         return self._resolved[name]

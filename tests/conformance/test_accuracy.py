@@ -15,10 +15,11 @@ import pytest
 
 from edgedyno.controller.lab.profiles import find_profile
 from edgedyno.core.manifest import Variant
-from edgedyno.core.profile import ModelProfile, Prebuilt
+from edgedyno.core.profile import DatasetProfile, ModelProfile, Prebuilt
 from tests.conformance import zoo as labelled
 from tests.conformance.accuracy import scores
-from tests.conformance.here import RUNTIMES
+from tests.conformance.fidelity import nearness
+from tests.conformance.here import RUNTIMES, SIMULATED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,3 +227,33 @@ def test_classifiers_score_what_is_recorded(
     images, labels = labels_of(zoo)
     found = scores(workshop, tmp_path, spec, variant, [name], images, labels, "250 images")
     assert found == pytest.approx({name: recorded}, abs=TOLERANCE)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("name", [*BUILT, *SIMULATED])
+def test_what_is_built_of_squeezenet_keeps_its_accuracy(
+    workshop: Workshop, zoo: Path, tmp_path: Path, name: str, precision: Precision
+) -> None:
+    profile = msgspec.structs.replace(
+        profile_of("squeezenet", tmp_path),
+        name="squeezenet_built",
+        source=str(zoo / "models" / SQUEEZENET),
+        selftest=[],
+    )
+    data = zoo / "data"
+    dataset = DatasetProfile(
+        "imagenet_sample",
+        "classify",
+        images=str(data / "imagenet_sample/images"),
+        annotations=str(data / "imagenet_sample/labels.csv"),
+        calibration=str(data / "coco_cc_calib/images"),
+    )
+    resolved = workshop.resolved(profile, dataset)
+    built = workshop.build(profile, name, precision)
+    found = nearness(workshop, resolved, built, tmp_path)
+    images, labels = labels_of(zoo)
+    score = scores(workshop, tmp_path, resolved.model, built.variant, [name], images, labels, "250 images")
+    assert found.sqnr_db >= (10.0 if precision == "int8" else 30.0)
+    assert score[name] == pytest.approx(0.668, abs=0.03 if precision == "int8" else TOLERANCE)
