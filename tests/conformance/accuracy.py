@@ -17,12 +17,14 @@ from edgedyno.controller.lab.scoring import score
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Image, Manifest
 from edgedyno.core.result import Predictions
+from tests.conformance.findings import note
 from tests.conformance.here import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgedyno.core.job import Precision
     from edgedyno.core.manifest import Variant
     from edgedyno.core.profile import ModelProfile
     from tests.conformance.here import Workshop
@@ -36,8 +38,9 @@ def scores(
     runtimes: Sequence[str],
     images: Sequence[tuple[int, Path]],
     annotations: bytes,
+    on: str,
 ) -> dict[str, float]:
-    """Return the score of one file on each runtime; one preparation serves all of them."""
+    """Return the score of one file on each runtime; one preparation serves all of them. `on` names the images."""
     references = [Image(number, workshop.store.add_file(path)) for number, path in images]
     manifest = Manifest("job", "job.here", profile, [variant], Sweep(), Measure(), images=references)
     cells = {name: workshop.cell(variant, runtime(name)) for name in runtimes}
@@ -66,4 +69,17 @@ def scores(
             predictions, annotations=annotations, class_names=names, baseline=None, task=profile.task
         )
         found[name] = scored.accuracy.value
+        ran = log.effective_precision or log.effective_precision_reason
+        note(profile.name, cell, score=scored.accuracy.value, on=on, ran=ran)
     return found
+
+
+def sample_score(workshop: Workshop, folder: Path, model: str, name: str, precision: Precision) -> float:
+    """Return what a variant that is built here scores on the 17 images of the sample."""
+    resolved = workshop.resolved(model)
+    built = workshop.build(model, name, precision)
+    images = [(image.id, workshop.store.path(image.file.sha256)) for image in resolved.images]
+    assert resolved.annotations is not None
+    labels = workshop.store.path(resolved.annotations.sha256).read_bytes()
+    on = f"{len(images)} sample images"
+    return scores(workshop, folder, resolved.model, built.variant, [name], images, labels, on)[name]

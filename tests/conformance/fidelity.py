@@ -10,6 +10,7 @@ import onnxruntime
 
 from edgedyno.agent.measure.supervisor import Worker
 from edgedyno.core.vision import prepare
+from tests.conformance.findings import note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,8 @@ class Nearness(NamedTuple):
 
     sqnr_db: float
     cosine: float
+    ran: str
+    """The effective precision."""
 
 
 def nearness(workshop: Workshop, resolved: ResolvedJob, built: Built, folder: Path) -> Nearness:
@@ -36,7 +39,10 @@ def nearness(workshop: Workshop, resolved: ResolvedJob, built: Built, folder: Pa
             np.save(path, tensor)
             outputs = [np.load(each) for each in worker.infer(path, folder, f"output-{number}")]
             found.append(_compare(outputs, expected))
-    return Nearness(min(each.sqnr_db for each in found), min(each.cosine for each in found))
+        ran = worker.effective_precision()[0]
+    nearest = Nearness(min(sqnr_db for sqnr_db, _ in found), min(cosine for _, cosine in found), ran)
+    note(resolved.model.name, built.cell, **nearest._asdict())
+    return nearest
 
 
 def references(workshop: Workshop, resolved: ResolvedJob) -> list[tuple[Any, list[Any]]]:
@@ -53,13 +59,13 @@ def _references(source: Path, images: tuple[Path, ...], spec: Any) -> list[tuple
     return [(tensor, session.run(None, {name: tensor})) for tensor in tensors]
 
 
-def _compare(outputs: list[Any], expected: list[Any]) -> Nearness:
+def _compare(outputs: list[Any], expected: list[Any]) -> tuple[float, float]:
     assert [_shape(each) for each in outputs] == [_shape(each) for each in expected]
     ours = np.concatenate([each.ravel() for each in outputs]).astype(np.float64)
     theirs = np.concatenate([each.ravel() for each in expected]).astype(np.float64)
     noise, signal = float(((ours - theirs) ** 2).sum()), float((theirs**2).sum())
     cosine = float(ours @ theirs / np.sqrt((ours**2).sum() * signal))
-    return Nearness(np.inf if noise == 0 else 10 * np.log10(signal / noise), cosine)
+    return (np.inf if noise == 0 else float(10 * np.log10(signal / noise))), cosine
 
 
 def _shape(array: Any) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The runtimes and builders at hand, and the variants of a model that they make and run.
 
-EDGEDYNO_RUNTIMES names folders of environments, joined as in PATH; `./scripts/runtimes` makes the usual ones.
+`./scripts/runtimes` makes the environments: `.runtimes` and, beside it, `.runtimes-NAME`. EDGEDYNO_RUNTIMES names
+another `.runtimes`, or several, joined as in PATH.
 """
 
 from __future__ import annotations
@@ -30,51 +31,52 @@ if TYPE_CHECKING:
 
     from edgedyno.core.board import RuntimeInfo
     from edgedyno.core.manifest import ResolvedJob, Variant
-    from edgedyno.core.profile import ModelProfile
+    from edgedyno.core.profile import DatasetProfile, ModelProfile
 
 # What needs a board, a vendor's processor or a build of ONNX Runtime that no package of this machine is.
 ELSEWHERE = frozenset(
     [
         "rknn",
-        "rknn-simulator",
         "tensorrt",
         *(f"onnxruntime-{name}" for name in ("acl", "cann", "cuda", "tensorrt", "xnnpack")),
     ]
 )
-RUNTIMES = [plugin.name for plugin in find_plugins() if plugin.name not in ELSEWHERE]
+# What runs here, but is no runtime to deploy with.
+SIMULATED = ["rknn-simulator"]
+RUNTIMES = [plugin.name for plugin in find_plugins() if plugin.name not in {*ELSEWHERE, *SIMULATED}]
 # The modules whose presence makes an interpreter a builder of a format.
 _TOOLS = {
     "ncnn": ("ncnn", "pnnx"),
     "openvino": ("openvino", "nncf"),
     "mnn": ("MNN",),
     "tflite": ("litert_torch", "onnx2torch"),
+    "rknn": ("rknn", "onnxoptimizer"),
 }
 
 
+@cache
 def environments() -> list[Environment]:
-    """Return this interpreter and those that EDGEDYNO_RUNTIMES names."""
+    """Return this interpreter and those beside the folders that EDGEDYNO_RUNTIMES names."""
     named = os.environ.get("EDGEDYNO_RUNTIMES", str(ROOT / ".runtimes")).split(os.pathsep)
     found = {"default": sys.executable}
     for folder in map(Path, named):
-        for place in (folder, *sorted(folder.glob("*"))):
+        for place in (folder, *sorted(folder.parent.glob(f"{folder.name}-*"))):
             if (place / "bin/python").exists():
                 found[place.name.lstrip(".")] = str(place / "bin/python")
     return [Environment(name, python) for name, python in found.items()]
 
 
 @cache
-def runtimes() -> dict[str, RuntimeInfo]:
-    """Return what works here, by name."""
-    return {info.name: info for info in probe_all(environments()) if info.available}
-
-
 def runtime(name: str) -> RuntimeInfo:
-    """Return a runtime that has to be here."""
-    if name not in runtimes():
-        pytest.fail(
-            f"{name} is in none of {[each.python for each in environments()]}: ./scripts/runtimes makes them"
-        )
-    return runtimes()[name]
+    """Return a runtime that has to be here, from the first environment where it works."""
+    reasons = []
+    for environment in environments():
+        for info in probe_all([msgspec.structs.replace(environment, runtimes=[name])]):
+            if info.name == name and info.available:
+                return info
+            if info.name == name:
+                reasons.append(info.reason)
+    pytest.fail(f"{name} is not here; ./scripts/runtimes makes the environments: {reasons}")
 
 
 @cache
@@ -106,11 +108,12 @@ class Workshop:
         self.store = ContentStore(folder / "store")
         self._resolved: dict[str, ResolvedJob] = {}
 
-    def resolved(self, model: str | ModelProfile) -> ResolvedJob:
+    def resolved(self, model: str | ModelProfile, dataset: DatasetProfile | None = None) -> ResolvedJob:
+        """Return the model as a job has it, with `dataset` or, for a detector, the sample images."""
         name = model if isinstance(model, str) else model.name
         if name not in self._resolved:
-            spec = JobSpec(name="conformance", model=model, dataset=None)
-            if isinstance(model, str) or model.task == "detect":
+            spec = JobSpec(name="conformance", model=model, dataset=dataset)
+            if dataset is None and (isinstance(model, str) or model.task == "detect"):
                 spec = msgspec.structs.replace(spec, dataset="coco_ccby")
             self._resolved[name] = resolve_job(spec, base=ROOT, store=self.store)
         return self._resolved[name]

@@ -293,3 +293,13 @@ def test_progress_is_told_before_each_variant_and_at_the_end(
         ("ncnn", 1, 2),
         ("", 2, 2),
     ]
+
+
+@pytest.mark.parametrize(("decibels", "hopeless"), [(-4.0, True), (5.7, False), (None, False)])
+def test_a_file_of_noise_is_said_to_be_one(
+    resolved: ResolvedJob, store: ContentStore, tools: Path, decibels: float | None, hopeless: bool
+) -> None:
+    text = (tools / "ncnn.py").read_text()
+    (tools / "ncnn.py").write_text(text.replace('"scripted",', f'"scripted", "output_sqnr_db": {decibels},'))
+    found = _build(resolved, store, "int8").recipe["warnings"]
+    assert any("mostly noise" in each for each in found) is hopeless

@@ -85,6 +85,8 @@ def test_every_form_is_built_answers_and_says_what_it_is(
     model = _graph(variant, store)
     assert operators <= _types(model)
     assert variant.recipe["activations"] == activations
+    if quantize.get("scheme") != "dynamic":
+        assert variant.recipe["output_sqnr_db"] > 10
     assert _best(resolved, variant, store) == [0, 1, 2, 0, 1, 2]
 
 

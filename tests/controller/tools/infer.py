@@ -46,13 +46,16 @@ def tflite(path: str, tensor: Any) -> list[Any]:
 
 
 def mnn(path: str, tensor: Any) -> list[Any]:
-    from MNN import expr, nn
+    """Run it as the agent does: MNN has a way of loading that makes noise of quantized files."""
+    sys.path.insert(0, str(Path(__file__).parents[3] / "agent"))
+    from edgedyno.agent.runtimes.base import LoadOptions
+    from edgedyno.agent.runtimes.mnn import Mnn
 
-    manager = nn.create_runtime_manager(({"backend": 0, "precision": "high", "numThread": 1},))
-    module = nn.load_module_from_file(path, ["image"], ["scores", "boxes"], runtime_manager=manager)
-    results = module.forward([expr.const(tensor, list(tensor.shape), expr.NCHW)])
-    results = [expr.convert(result, expr.NCHW) for result in results]
-    return [np.array(result.read()).reshape(result.shape) for result in results]
+    runtime = Mnn()
+    runtime.load(LoadOptions(path, 1, 1, tempfile.mkdtemp()))
+    read = runtime.bind([tensor])
+    runtime.invoke()
+    return read()
 
 
 def rknn(path: str, tensor: Any) -> list[Any]:

@@ -89,6 +89,7 @@ def test_fp32_is_refused_and_so_is_int8_without_images(model: Path, tmp_path: Pa
     assert build("rknn", model, "int8", tmp_path).failure["code"] == "variant.no-calibration"
 
 
+@pytest.mark.long
 def test_int8_runs_in_the_simulator_from_its_bundle(model: Path, tmp_path: Path) -> None:
     calibration = images(tmp_path)
     built = build("rknn", model, "int8", tmp_path, calibration=calibration, excluded=["boxes.map"])
@@ -113,3 +114,11 @@ def test_fp16_runs_in_the_simulator_from_its_bundle(model: Path, tmp_path: Path)
         outputs("rknn", built.path, tensor, tmp_path), reference(model, tensor), strict=True
     ):
         assert sqnr_db(found, wanted) > 45
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_same_request_gives_the_same_file(model: Path, tmp_path: Path, precision: str) -> None:
+    calibration = images(tmp_path) if precision == "int8" else []
+    first, second = (build("rknn", model, precision, tmp_path, calibration=calibration) for _ in range(2))
+    assert first.sha256 == second.sha256

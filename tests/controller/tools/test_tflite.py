@@ -61,11 +61,11 @@ def test_int8_takes_integers_and_gives_floats(
 def test_excluded_nodes_stay_in_float(
     model: Path, int8: Built, calibration: list[Path], folder: Path
 ) -> None:
-    excluded = ["boxes.map", "boxes"]
+    excluded = ["stem", "stem.relu", "body", "body.relu", "boxes.map", "boxes"]
     without = build("tflite", model, "int8", folder, calibration=calibration, excluded=excluded)
     assert without.details["excluded"] == excluded
     plain = nearness(model, int8, calibration, folder)[1]
-    assert nearness(model, without, calibration, folder)[1] > plain + 1
+    assert nearness(model, without, calibration, folder)[1] > plain + 10
 
 
 @pytest.mark.long

@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 
 from edgedyno.controller.lab.variants.fp16 import build_fp16
-from edgedyno.controller.lab.variants.graph import run_once
+from edgedyno.controller.lab.variants.graph import run_once, runner
 from edgedyno.controller.lab.variants.int8 import build_int8
 from edgedyno.controller.lab.variants.lifeline import die_with_parent
 from edgedyno.controller.lab.variants.request import BuildAnswer, BuildRequest, decode_build
+from edgedyno.controller.lab.variants.tools.nearness import output_sqnr_db, spread
 from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.manifest import Failure
 from edgedyno.core.vision import prepare
@@ -27,11 +28,12 @@ logger = logging.getLogger(__name__)
 def build(request: BuildRequest) -> BuildAnswer:
     """Build and try the variant; whatever goes wrong is the answer's failure."""
     try:
+        source, target = Path(request.source), Path(request.target)
+        details = build_int8(request) if request.precision == "int8" else build_fp16(source, target)
+        run_once(target, _first_input(request))
         if request.precision == "int8":
-            details = build_int8(request)
-        else:
-            details = build_fp16(Path(request.source), Path(request.target))
-        run_once(Path(request.target), _first_input(request))
+            nearness = output_sqnr_db(runner(source), runner(target), spread(request.calibration))
+            details["output_sqnr_db"] = nearness
     except EdgedynoError as error:
         return BuildAnswer(failure=Failure(error.code, str(error)))
     except Exception as error:

@@ -146,7 +146,7 @@ class _Job:
         if (name, precision) == (ONNX, "fp32"):
             return Variant(precision, name, self._resolved.source, {**parts, "method": "the source itself"})
         variant = self._book.look_up(parts) or self._build(name, precision, parts)
-        found = warnings(self._resolved, name, precision)
+        found = warnings(self._resolved, name, precision, variant.recipe)
         recipe = {**variant.recipe, "warnings": found} if found else variant.recipe
         return msgspec.structs.replace(variant, recipe=recipe)
 

@@ -13,6 +13,7 @@ from edgedyno.controller.lab.source import opset
 from edgedyno.core.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -63,10 +64,16 @@ def _names(op_type: str, index: int) -> list[str]:
     return [base, *(f"{base}_{number}" for number in range(1, 1000))]
 
 
+def runner(path: Path) -> Callable[[NDArray[np.float32]], list[Any]]:
+    """Load the file; return what infers one tensor."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda tensor: list(session.run(None, {name: tensor}))
+
+
 def run_once(path: Path, tensor: NDArray[np.float32]) -> None:
     """Load the file and infer once. Raises RunError (variant.not-finite) when the output is not finite."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = session.run(None, {session.get_inputs()[0].name: tensor})
+    outputs = runner(path)(tensor)
     if not all(np.isfinite(output).all() for output in outputs):
         raise RunError(
             "the variant was built, but computes infinities or NaN on the first image",

@@ -2,10 +2,11 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from edgedyno.controller.lab.variants.tools.fidelity import METRIC, Fidelity
+from edgedyno.controller.lab.variants.tools.nearness import output_sqnr_db, spread
 from edgedyno.controller.lab.variants.tools.toolkit import Request
 
 
@@ -20,10 +21,14 @@ def quantize(
     settings, details = _settings(request, calibration, ignored)
     dataset = nncf.Dataset(calibration, np.load)
     allowed = request.options.get("accuracy_control")
+    original = runner(model)
     if allowed is None:
         advanced = settings.pop("advanced")
-        return nncf.quantize(model, dataset, advanced_parameters=advanced, **settings), details
-    return _search(model, calibration, float(allowed), settings, details)
+        quantized = nncf.quantize(model, dataset, advanced_parameters=advanced, **settings)
+    else:
+        quantized, details = _search(model, calibration, float(allowed), settings, details)
+    details["output_sqnr_db"] = output_sqnr_db(original, runner(quantized), spread(calibration))
+    return quantized, details
 
 
 def _settings(
@@ -92,6 +97,14 @@ class _Judge:
             self._fidelity.of_image(position, _infer(compiled, path)) for position, path in enumerate(paths)
         ]
         return sum(values) / len(values), values
+
+
+def runner(model: Any) -> Callable[[Any], list[Any]]:
+    """Compile the model; return what infers one tensor."""
+    import openvino
+
+    compiled = openvino.compile_model(model, "CPU")
+    return lambda tensor: [array.copy() for array in compiled([tensor]).values()]
 
 
 def _infer(compiled: Any, path: Any) -> list[Any]:

@@ -8,9 +8,11 @@ for INT8, its own quantized form, `simulator.model`, `simulator.data` and `simul
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgedyno.controller.lab.variants.tools.nearness import output_sqnr_db, spread
 from edgedyno.controller.lab.variants.tools.toolkit import (
     BuildError,
     Request,
@@ -59,7 +61,7 @@ def _build(request: Request) -> dict[str, Any]:
     platform = str(request.options.get("target_platform", PLATFORM))
     if request.precision == "int8":
         kept = _quantize(platform, request)
-        details = _finish_quantized(platform, kept)
+        details = _finish_quantized(platform, kept, request)
     else:
         details = _halve(platform, request)
     settings = {"target_platform": platform, "precision": request.precision, "input": request.input_name}
@@ -126,18 +128,44 @@ def _quantize(platform: str, request: Request) -> list[str]:
     return keep_in_float(Path("simulator.cfg"), request.excluded)
 
 
-def _finish_quantized(platform: str, kept: list[str]) -> dict[str, Any]:
-    """Take the second step, for which the toolkit wants to be a fresh one."""
+def _finish_quantized(platform: str, kept: list[str], request: Request) -> dict[str, Any]:
+    """Take the second step, for which the toolkit wants to be a fresh one, and simulate some images."""
     with _toolkit(platform) as toolkit:
         _check(toolkit.hybrid_quantization_step2(**_QUANTIZED), "hybrid_quantization_step2")
         _check(toolkit.export_rknn("model.rknn"), "export_rknn")
+        _check(toolkit.init_runtime(), "init_runtime")
+        nearness = output_sqnr_db(_original(), _simulated(toolkit), spread(request.calibration))
     return {
+        "output_sqnr_db": nearness,
         "method": "rknn-toolkit2, hybrid quantization",
         "weights": "int8 per channel",
         "activations": "int8, asymmetric",
         "ranges": "the toolkit's `normal`",
         "excluded": kept,
     }
+
+
+def _original() -> Callable[[Any], list[Any]]:
+    """Return what infers one tensor with the float model."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(_GRAPH, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda tensor: list(session.run(None, {name: tensor}))
+
+
+def _simulated(toolkit: Any) -> Callable[[Any], list[Any]]:
+    """Return what infers one tensor as the NPU would."""
+
+    def infer(tensor: Any) -> list[Any]:
+        outputs = toolkit.inference(inputs=[tensor], data_format=["nchw"])
+        if outputs is None:
+            raise BuildError(
+                "variant.failed", "RKNN-Toolkit2 cannot simulate what it built; its log has the reason"
+            )
+        return list(outputs)
+
+    return infer
 
 
 def _check(code: int, step: str) -> None:

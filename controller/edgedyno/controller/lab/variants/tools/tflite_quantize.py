@@ -1,12 +1,13 @@
 """Smaller .tflite files by ai_edge_quantizer: FP16 weights, INT8 weights, and integers throughout."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import qtyping, quantizer
 
+from edgedyno.controller.lab.variants.tools.nearness import output_sqnr_db, spread
 from edgedyno.controller.lab.variants.tools.toolkit import Request
 
 _Name = qtyping.TFLOperationName
@@ -52,6 +53,9 @@ def quantize(source: str, request: Request, outputs: list[tuple[str, ...]]) -> d
     ranges = tool.calibrate({_SIGNATURE: _Feeds(source, request.calibration)}, num_threads=2)
     _write(tool, request.target, ranges)
     return {
+        "output_sqnr_db": output_sqnr_db(
+            _runner(source), _runner(request.target), spread(request.calibration)
+        ),
         "weights": "int8 per channel",
         "activations": "int8, asymmetric",
         "ranges": "ai_edge_quantizer's own: moving average of the images' minimum and maximum",
@@ -87,9 +91,39 @@ class _Feeds:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for path in self._paths:
             tensor = np.load(path)
-            if tensor.shape != self._shape:
-                tensor = np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
-            yield {self._name: tensor}
+            yield {self._name: _laid_out(tensor, self._shape)}
+
+
+def _laid_out(tensor: Any, shape: tuple[int, ...]) -> Any:
+    """Return the tensor in the file's layout."""
+    if tensor.shape == shape:
+        return tensor
+    return np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
+
+
+def _runner(path: str) -> Callable[[Any], list[Any]]:
+    """Load the file; return what infers one tensor of floats and gives floats, in the signature's order."""
+    interpreter = Interpreter(model_path=path)
+    interpreter.allocate_tensors()
+    (entry,), results = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def infer(tensor: Any) -> list[Any]:
+        laid = _laid_out(tensor, tuple(entry["shape"]))
+        if entry["dtype"] == np.int8:
+            scale, zero = entry["quantization"]
+            laid = np.clip(np.rint(laid / scale) + zero, -128, 127).astype(np.int8)
+        interpreter.set_tensor(entry["index"], laid)
+        interpreter.invoke()
+        return [_as_floats(interpreter.get_tensor(result["index"]), result) for result in results]
+
+    return infer
+
+
+def _as_floats(array: Any, details: Any) -> Any:
+    if array.dtype != np.int8:
+        return array
+    scale, zero = details["quantization"]
+    return (array.astype(np.float32) - zero) * scale
 
 
 def _write(tool: Any, target: str, ranges: Any) -> None:
