@@ -40,6 +40,11 @@ class Agenda:
         self.finalists = journal.run().finalists
         """Trials of a large sweep that are raced once more, side by side; empty until it has come to that."""
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether the sweep is a large one, of which one cell of each variant and runtime is owed a result."""
+        return self._search.may_leave_out
+
     def waiting(self, spent_seconds: float) -> list[Cell]:
         """Return what to race next: what the search asks for while there is time, then the finalists.
 
