@@ -157,7 +157,7 @@ def simulate(board: Board, landscape: Callable[[Cell], float], seed: int) -> Out
         len(cells),
         truth[_pick(finals)] / best,
         truth[_pick(full)] / best,
-        max(_family_losses(cells, truth, finals)),
+        max(_family_losses(cells, truth, finals, measured)),
     )
 
 
@@ -165,15 +165,21 @@ def _pick(seen: dict[str, Observed]) -> str:
     return min(seen, key=lambda trial: seen[trial].cost or 0.0)
 
 
-def _family_losses(cells: list[Cell], truth: dict[str, float], finals: dict[str, Observed]) -> list[float]:
+def _family_losses(
+    cells: list[Cell], truth: dict[str, float], finals: dict[str, Observed], measured: dict[str, Observed]
+) -> list[float]:
+    """Return each variant's loss on each runtime; one that is too slow for the final goes by what came before."""
     families: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         families.setdefault((cell.runtime, cell.variant.precision), []).append(cell.trial)
     return [
-        truth[_pick({trial: finals[trial] for trial in trials if trial in finals})]
-        / min(truth[trial] for trial in trials)
+        truth[_pick(_of(trials, finals) or _of(trials, measured))] / min(truth[trial] for trial in trials)
         for trials in families.values()
     ]
+
+
+def _of(trials: list[str], seen: dict[str, Observed]) -> dict[str, Observed]:
+    return {trial: seen[trial] for trial in trials if trial in seen}
 
 
 def main() -> None:

@@ -65,9 +65,32 @@ def test_only_what_is_there_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(environments, "_ask", note)
     found = {info.name: info for info in probe_all()}
-    assert all(name.startswith("onnxruntime") or name == "opencv" for name in asked)
+    assert set(asked) <= {"onnxruntime", "opencv"}
+    cuda = found["onnxruntime-cuda"]
+    assert not cuda.available
+    assert "has no CUDA provider, only " in (cuda.reason or "")
+    assert cuda.version == found["onnxruntime"].version
     assert found["litert"].environment == ""
     assert found["litert"].reason == "not installed in default; edgedyno agent runtimes add litert"
+
+
+def test_a_provider_that_onnxruntime_lists_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build that is here lists none; so its answer is made to."""
+    ask = environments._ask
+    asked: list[str] = []
+
+    def with_xnnpack(python: str, plugin: Plugin) -> dict[str, Any]:
+        asked.append(plugin.name)
+        answer = ask(python, plugin)
+        if plugin.name == "onnxruntime":
+            answer["details"]["providers"] += ",XnnpackExecutionProvider"
+        return answer
+
+    monkeypatch.setattr(environments, "_ask", with_xnnpack)
+    here = Environment("here", sys.executable, ["onnxruntime", "onnxruntime-cuda", "onnxruntime-xnnpack"])
+    found = {info.name: info for info in probe_all([here])}
+    assert asked == ["onnxruntime", "onnxruntime-xnnpack"]
+    assert "has no XnnpackExecutionProvider" in (found["onnxruntime-xnnpack"].reason or "")
 
 
 def test_an_environment_may_say_what_to_look_for() -> None:

@@ -23,15 +23,22 @@ BOARD = "bench"
 class Fleet:
     """Real processes in one folder; each can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        builders: dict[str, str] | None = None,
+        runtimes: list[dict[str, str]] | None = None,
+    ) -> None:
         self.folder = folder
         self.url = f"http://127.0.0.1:{free_port()}"
         self.broker = Mosquitto(folder)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._write("controller", data_dir=str(folder / "controller"), broker_port=self.broker.port,
-                    listen_port=int(self.url.rpartition(":")[2]))  # fmt: skip
+                    listen_port=int(self.url.rpartition(":")[2]), builders=builders or {})  # fmt: skip
         self._write("agent", board=BOARD, state_dir=str(folder / "agent"),
-                    broker={"host": "127.0.0.1", "port": self.broker.port}, heartbeat="2 s")  # fmt: skip
+                    broker={"host": "127.0.0.1", "port": self.broker.port}, heartbeat="2 s",
+                    runtimes=runtimes or [])  # fmt: skip
 
     def _write(self, name: str, **values: Any) -> None:
         (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(values))

@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from edgedyno.agent.provision.catalogue import how_to_add, modules_of
 from edgedyno.agent.survey import Survey, SurveyError, find_modules
 from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
@@ -28,6 +30,7 @@ GROUP = "edgedyno.runtimes"
 PROBE_SECONDS = 60.0  # TVM and TensorRT take seconds to import on a small board; a hung import never ends
 NAMED_MOST = 3
 _OWN = "edgedyno.agent."
+_ONNXRUNTIME = "onnxruntime"
 _log = logging.getLogger(__name__)
 
 
@@ -74,7 +77,7 @@ def probe_all(environments: Sequence[Environment] | None = None) -> list[Runtime
             _log.info("environment %s cannot be surveyed: %s", environment.name, error)
             found += [_unavailable(plugin, environment, str(error)) for plugin in wanted]
             continue
-        found += [_probe(environment, plugin) for plugin in wanted if _is_there(plugin, survey)]
+        found += _probe_each(environment, [plugin for plugin in wanted if _is_there(plugin, survey)])
         architecture = survey.architecture
     seen = {info.name for info in found}
     return found + [_nowhere(plugin, named, architecture) for plugin in plugins if plugin.name not in seen]
@@ -99,6 +102,30 @@ def _nowhere(plugin: Plugin, named: Sequence[str], architecture: str) -> Runtime
     where = " or ".join(named) if len(named) <= NAMED_MOST else f"any of {len(named)} environments"
     reason = f"not installed in {where}; {how_to_add(plugin.name, architecture)}"
     return RuntimeInfo(plugin.name, None, available=False, reason=reason, environment="")
+
+
+def _probe_each(environment: Environment, plugins: Sequence[Plugin]) -> list[RuntimeInfo]:
+    """Probe each, but for execution providers that the environment's own onnxruntime says it was built without."""
+    found: dict[str, RuntimeInfo] = {}
+    for plugin in plugins:  # by name, so that onnxruntime comes before its providers
+        found[plugin.name] = _lacking_provider(plugin, found.get(_ONNXRUNTIME)) or _probe(environment, plugin)
+    return list(found.values())
+
+
+def _lacking_provider(plugin: Plugin, onnxruntime: RuntimeInfo | None) -> RuntimeInfo | None:
+    """Say without a child that a provider is not in the build; None where only its own probe can tell.
+
+    A provider's plugin is named for it: `onnxruntime-cuda` for CUDAExecutionProvider.
+    """
+    listed = onnxruntime.details.get("providers", "") if onnxruntime else ""
+    if onnxruntime is None or not listed or not plugin.name.startswith(f"{_ONNXRUNTIME}-"):
+        return None
+    wanted = plugin.name.removeprefix(f"{_ONNXRUNTIME}-").upper()
+    names = [name.removesuffix("ExecutionProvider") for name in listed.split(",")]
+    if wanted in map(str.upper, names):
+        return None
+    reason = f"this build of onnxruntime has no {wanted} provider, only {', '.join(names)}"
+    return replace(onnxruntime, name=plugin.name, available=False, reason=reason, formats=[])
 
 
 def _probe(environment: Environment, plugin: Plugin) -> RuntimeInfo:

@@ -14,7 +14,7 @@ from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import find_state_dir, load_config
 from edgedyno.agent.provision.made import all_environments, builder_interpreters
 from edgedyno.cli.models import resolve
-from edgedyno.cli.output import print_json, print_table, say
+from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import BuildProgress
 from edgedyno.cli.scores import Scored, score_variants
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 DATASET = "coco_ccby"
+FILES_FROM_COLUMNS = 120
 # What runs a format in the interpreter that builds it, where the same package does both.
 _RUNS_TOO = {
     "ncnn": "ncnn",
@@ -103,7 +104,12 @@ def build(order: Order, *, as_json: bool) -> int:
         print_json([_as_json(row) for row in rows])
     else:
         _print(rows)
-    return int(any(variant.failure for variant in variants))
+    return int(any(_counts(variant, named=order.formats is not None) for variant in variants))
+
+
+def _counts(variant: Variant, *, named: bool) -> bool:
+    """Tell whether a failure is one: a precision that a format has not is none unless the format was asked for."""
+    return variant.failure is not None and (named or variant.failure.code != "variant.precision")
 
 
 def _builders(flags: Sequence[str]) -> dict[str, str]:
@@ -223,7 +229,9 @@ def _as_json(row: Row) -> dict[str, Any]:
 
 def _print(rows: Sequence[Row]) -> None:
     columns = ("format", "precision", ">size", ">build s", ">accuracy", ">drop", "in", "file or failure")
-    print_table("", columns, [_cells(row) for row in rows])
+    # On a narrow terminal the names of files, which are those of the variants, would break all rows.
+    shown = len(columns) - (stdout().is_terminal and stdout().width < FILES_FROM_COLUMNS)
+    print_table("", columns[:shown], [_cells(row)[:shown] for row in rows])
     told: dict[str, list[str]] = {}
     for row in rows:
         label = f"{row.variant.format} {row.variant.precision} {row.variant.name}".rstrip()

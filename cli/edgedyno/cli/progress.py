@@ -97,6 +97,7 @@ class BuildProgress:
             disable=not stderr().is_terminal,
         )
         self._task: TaskID | None = None
+        self._scoring = False
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -121,8 +122,9 @@ class BuildProgress:
         """Show how many images were scored."""
         if not self._bars.disable:
             self._update("scoring, images", done, total)
-        elif done == 1:
-            stderr().print(f"scoring on {total} images", markup=False)
+        elif not self._scoring:
+            self._scoring = True
+            stderr().print(f"scoring each on {total} images", markup=False)
 
     def _update(self, text: str, done: int, total: int) -> None:
         if self._task is None:

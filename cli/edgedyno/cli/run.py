@@ -19,7 +19,13 @@ from edgedyno.cli.progress import BuildProgress, ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import load_job, resolve_job
-from edgedyno.controller.lab.variants import build_variants, needs_reduce_range, wanted_formats
+from edgedyno.controller.lab.variants import (
+    build_variants,
+    needs_reduce_range,
+    unserved,
+    wanted_formats,
+    what_to_do,
+)
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
@@ -109,9 +115,11 @@ def _prepare(
 def _build(resolved: ResolvedJob, store: ContentStore, capabilities: Capabilities) -> list[Variant]:
     sweep, tools = resolved.spec.sweep, known_builders()
     formats = wanted_formats(sweep, capabilities.runtimes, tools, resolved.prebuilt)
+    for info, form in unserved(sweep, capabilities.runtimes, formats):
+        say(f"{info.name} {info.version} is here, with no variants to run: {what_to_do(form)}")
     say(f"building the variants of {resolved.model.name}: {', '.join(formats)}")
     with BuildProgress() as progress:
-        return build_variants(
+        variants = build_variants(
             resolved,
             store=store,
             precisions=sweep.precisions,
@@ -120,6 +128,11 @@ def _build(resolved: ResolvedJob, store: ContentStore, capabilities: Capabilitie
             tools=tools,
             progress=progress.show,
         )
+    for variant in variants:
+        if variant.failure is not None:
+            label = f"{variant.format} {variant.precision} {variant.name}".rstrip()
+            say(f"no variant {label}: {variant.failure.text}")
+    return variants
 
 
 def _files(variants: list[Variant], resolved: ResolvedJob, store: ContentStore) -> dict[str, str]:

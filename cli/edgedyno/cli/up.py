@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Result
 
 BOARD = "demo"
+DEMO_JOBS = ("fastestdet", "yolox_nano")
 
 
 def bring_up(*, demo: bool, keep: bool, data: Path | None, out: Path | None, port: int) -> int:
@@ -121,9 +122,9 @@ def run_demo(url: str, out: Path) -> int:
 
 
 def sample_jobs() -> list[Path]:
-    """Return the job files of the bundled sample."""
+    """Return the job files of the demo; the other packaged ones take runtimes that a fresh machine lacks."""
     folder = resources.files("edgedyno.profiles") / "jobs"
-    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return [Path(str(folder / f"{name}.yaml")) for name in DEMO_JOBS]
 
 
 def _section(controller: Controller, job: dict[str, Any], resolved: ResolvedJob) -> Section:

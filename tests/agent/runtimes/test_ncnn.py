@@ -164,7 +164,7 @@ def test_layer_that_ncnn_lacks_is_refused_by_name(worker: WorkerProcess, zoo: Pa
 @pytest.mark.parametrize(
     ("param", "weights", "words"),
     [
-        (PARAM, None, "named 'model.bin'"),
+        (PARAM, None, "lacks model.bin: found model.param, expected"),
         (PARAM, WEIGHTS[:10], "load_model"),
         (PARAM, b"", "load_model"),
         (PARAM.replace("7767517", "7767518"), WEIGHTS, "found '7767518' as the param's first line"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedyno.controller.lab.variants import FOREIGN, FORMATS, wanted_formats, what_to_do
+from edgedyno.controller.lab.variants import FOREIGN, FORMATS, unserved, wanted_formats, what_to_do
 from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.job import Sweep
 from edgedyno.core.manifest import ArtifactRef, Variant
@@ -28,7 +28,8 @@ BROUGHT = Variant("int8", "tflite", ArtifactRef("0" * 64, 1))
         (Sweep(), [ORT, GONE], ["mnn"], [], ["onnx"]),
         (Sweep(), [ORT, LITERT], [], [BROUGHT], ["onnx", "tflite"]),
         (Sweep(runtimes=["litert"]), [ORT, LITERT], ["tflite"], [], ["tflite"]),
-        (Sweep(runtimes=["ncnn"]), [ORT, NCNN], [], [], ["onnx"]),
+        (Sweep(runtimes=["ncnn"]), [ORT, NCNN], [], [], ["ncnn"]),
+        (Sweep(runtimes=["ncnn@1.0"]), [ORT, NCNN], ["ncnn"], [], ["ncnn"]),
         (Sweep(formats=["ncnn", "onnx", "ncnn"]), [ORT], [], [], ["ncnn", "onnx"]),
         (Sweep(), [], ["ncnn"], [], ["onnx"]),
     ],
@@ -41,6 +42,12 @@ def test_each_runtime_gets_the_first_format_that_can_be_had(
     wanted: list[str],
 ) -> None:
     assert wanted_formats(sweep, runtimes, buildable, prebuilt) == wanted
+
+
+def test_runtimes_that_nothing_is_built_for_are_told() -> None:
+    assert unserved(Sweep(), [ORT, OPENVINO, NCNN, GONE], ["onnx"]) == [(NCNN, "ncnn")]
+    assert unserved(Sweep(), [ORT, NCNN], ["onnx", "ncnn"]) == []
+    assert unserved(Sweep(runtimes=["ncnn"]), [NCNN], ["onnx"]) == []
 
 
 def test_every_format_but_onnx_says_how_to_get_its_tool() -> None:

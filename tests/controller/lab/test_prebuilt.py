@@ -67,18 +67,15 @@ def test_a_precision_that_the_weights_do_not_bear_out_is_warned_of(user: Path, s
 @pytest.mark.parametrize(
     ("variant", "code", "words"),
     [
-        ({"file": "gone.tflite"}, "model.missing", ["gone.tflite"]),
         ({"file": "lies.tflite"}, "prebuilt.format", ["a TFLite model", "an ONNX model"]),
         ({"file": "mine.onnx", "format": "ncnn"}, "prebuilt.format", ["an ncnn graph", "an ONNX model"]),
         ({"file": "alone.param"}, "model.missing-part", ["alone.bin"]),
         ({"file": "odd.param"}, "prebuilt.unusable", ["'YoloV5Focus'"]),
         ({"file": "cut.onnx"}, "model.damaged", ["cut short"]),
-        ({"file": "m.engine"}, "prebuilt.unsupported", ["native code"]),
-        ({"file": "m.pt"}, "prebuilt.unsupported", ["export it to ONNX"]),
         ({"file": "mine.onnx", "input": {"size": [32, 32]}}, "prebuilt.input", ["[1, 3, 16, 16]", "32"]),
     ],
 )
-def test_what_cannot_be_taken_says_why(
+def test_what_is_no_good_fails_alone_and_says_why(
     user: Path, store: ContentStore, variant: dict[str, Any], code: str, words: list[str]
 ) -> None:
     tiny.write_model(user / "lies.tflite")
@@ -86,13 +83,41 @@ def test_what_cannot_be_taken_says_why(
     (user / "odd.param").write_text(NCNN.replace("ReLU ", "YoloV5Focus "))
     (user / "odd.bin").write_bytes(bytes(85))
     (user / "cut.onnx").write_bytes((user / "mine.onnx").read_bytes()[:-20])
+    good = {"file": "mine.onnx", "precision": "fp16"}
+    found, other = _resolve(user, store, {"precision": "fp32", **variant}, good).prebuilt
+    assert other.failure is None
+    assert (found.file, found.recipe) == (None, {"method": "brought by its user"})
+    assert found.failure is not None
+    assert found.failure.code == code
+    for word in words:
+        assert word in found.failure.text
+
+
+def test_a_failed_file_stands_for_the_format_that_its_user_meant(user: Path, store: ContentStore) -> None:
+    """By its content it would take the place of the built ONNX, which the others are compared with."""
+    tiny.write_model(user / "lies.tflite")
+    resolved = _resolve(user, store, {"precision": "fp32", "file": "lies.tflite"})
+    formats = ["onnx", "tflite"]
+    built = build_variants(resolved, store=store, precisions=["fp32"], reduce_range=True, formats=formats)
+    assert [(each.format, each.failure is None) for each in built] == [("onnx", True), ("tflite", False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("gone.tflite", "model.missing", "gone.tflite"),
+        ("m.engine", "prebuilt.unsupported", "native code"),
+        ("m.pt", "prebuilt.unsupported", "export it to ONNX"),
+    ],
+)
+def test_what_nothing_can_be_made_of_ends_the_job(
+    user: Path, store: ContentStore, name: str, code: str, words: str
+) -> None:
     (user / "m.engine").write_bytes(b"ftrt" + bytes(60))
     (user / "m.pt").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(EdgedynoError) as caught:
-        _resolve(user, store, {"precision": "fp32", **variant})
+    with pytest.raises(EdgedynoError, match=words) as caught:
+        _resolve(user, store, {"precision": "fp32", "file": name})
     assert caught.value.code == code
-    for word in words:
-        assert word in str(caught.value)
 
 
 def test_two_of_one_kind_need_names(user: Path, store: ContentStore) -> None:

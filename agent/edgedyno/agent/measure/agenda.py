@@ -40,14 +40,21 @@ class Agenda:
         self.finalists = journal.run().finalists
         """Trials of a large sweep that are raced once more, side by side; empty until it has come to that."""
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether the sweep is a large one, of which one cell of each variant and runtime is owed a result."""
+        return self._search.may_leave_out
+
     def waiting(self, spent_seconds: float) -> list[Cell]:
-        """Return what to race next: what the search asks for while there is time, then the finalists."""
+        """Return what to race next: what the search asks for while there is time, then the finalists.
+
+        However short the time is, each variant is tried once on each runtime: without that it has no result.
+        """
         seen = self._observed()
         if not self.finalists:
             late = spent_seconds >= (1 - FINAL_SHARE) * self._measure.max_seconds
-            if not (late and self._search.may_leave_out) and (
-                cells := self._not_done(self._search.next_cells(seen))
-            ):
+            short = late and self._search.may_leave_out
+            if cells := self._not_done((self._search.unsampled if short else self._search.next_cells)(seen)):
                 return cells
             self._reopen(self._search.finalists(seen), spent_seconds)
         final = [cell for cell in self._cells if cell.trial in self.finalists]

@@ -51,6 +51,7 @@ WORKER_MEMORY_SHARE = 0.8
 UNKNOWN_RSS_BYTES = 200 * 2**20  # an OpenVINO worker with a small model: the largest that was measured
 MAX_WORKERS = 16  # more in one block and neighbours in it are too far apart
 MIN_RACE_SECONDS = 1.0
+MIN_ROUNDS = 3  # of a large sweep's race: without a burst of each its variants would have no result
 SPINNING_SECONDS = 0.25  # OpenMP's threads spin for 0.2 s by default when a parallel region has ended
 RELOAD_SHARE = 0.2  # of the time, for giving trials fresh processes
 GATING_SHARE = 0.25  # of the time: a board that needs longer to cool down is measured hot, and says so
@@ -209,6 +210,9 @@ class _Execution:
         left = self._request.manifest.measure.max_seconds - self._measured_seconds()
         least = scenarios.least_seconds(self._scenario, sum(not each.log.finished for each in group))
         left = max(MIN_RACE_SECONDS + least, left / groups_left)
+        if isinstance(self._scenario, str) and self._agenda.is_searched:
+            # Loading may have used up the time: what was loaded is worth its bursts.
+            left = max(left, MIN_ROUNDS * sum(each.burst_seconds for each in group if each.alive))
         meter = open_meter() if scenarios.is_metered(self._scenario) else Unavailable(scenarios.NOT_METERED)
         metering = 0.0
         if isinstance(meter, Meter):

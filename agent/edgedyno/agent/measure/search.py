@@ -34,6 +34,9 @@ COARSE_SHARE = 0.45
 REFINED_SHARE = 0.75
 WHOLE_CELLS = 16  # as many as one race holds: these are tried without asking how long it takes
 FINAL_SHARE = 0.25  # of the time: for racing the best of each variant once more, side by side
+FINAL_RATIO = (
+    3.0  # what was this much slower in a race of its own is slower: conditions never made a factor of 3
+)
 RIVAL_RATIO = 1.1  # a core set whose best is this near to the best of all may still win
 RIVAL_LINES = 3
 ALIKE_TRIED = 2  # of core sets of one kind and size, such as 32 clusters: the first and a random other
@@ -70,7 +73,7 @@ class Search:
         untried = [cell for cell in self._cells if cell.trial not in measured]
         if not self.may_leave_out:
             return untried
-        first = _missing([family.sample() for family in self._families], measured)
+        first = self.unsampled(measured)
         if not first and self._fits(untried, measured):
             return untried
         stages = ((self._coarse, COARSE_SHARE), (self._refined, REFINED_SHARE), (self._followed, 1.0))
@@ -80,15 +83,25 @@ class Search:
                 return first + [cell for cell in cells if cell not in first]
         return []
 
+    def unsampled(self, measured: Mapping[str, Observed]) -> list[Cell]:
+        """Return the cells that are tried even when time is short: one of each variant on each runtime."""
+        return _missing([family.sample() for family in self._families], measured)
+
     def finalists(self, measured: Mapping[str, Observed]) -> list[Cell]:
-        """Return the best of each variant and runtime and who came near, for one race side by side."""
+        """Return the best of each variant and runtime and who came near, for one race side by side.
+
+        What is far slower than the best needs no such race to be told from it, and slow runtimes load slowly.
+        """
         if not self.may_leave_out:
             return []
+        ranked = [cells for family in self._families if (cells := family.ranked(measured))]
+        least = min((_cost(cells[0], measured) / cells[0].batch for cells in ranked), default=math.inf)
         places: list[tuple[bool, float, Cell]] = []
-        for family in self._families:
-            ranked = family.ranked(measured)
-            best = _cost(ranked[0], measured) if ranked else math.inf
-            for place, cell in enumerate(ranked):
+        for cells in ranked:
+            best = _cost(cells[0], measured)
+            if best / cells[0].batch > FINAL_RATIO * least:
+                continue
+            for place, cell in enumerate(cells):
                 ratio = _cost(cell, measured) / best
                 if ratio <= RIVAL_RATIO:
                     places.append((place > 0, ratio if place else best / cell.batch, cell))
@@ -103,7 +116,9 @@ class Search:
     @property
     def groups_to_come(self) -> int:
         """How many races the time has to be divided into, the one at hand included, beside those that wait."""
-        return GROUPS_TO_COME if self.may_leave_out else 1
+        if not self.may_leave_out:
+            return 1
+        return GROUPS_TO_COME if any(len(family.cells) > 1 for family in self._families) else 2
 
     def untried(self, measured: Mapping[str, Observed]) -> list[tuple[Cell, Failure]]:
         """Return the cells that were left out, each with the reason."""
@@ -189,6 +204,8 @@ class Search:
             "were tried"
         )
         ranked = family.ranked(measured)
+        if not tried:
+            return text
         if not ranked:
             return f"{text}, and none of them worked"
         return f"{text}; {_nearby(cell, family, measured)}; the best of those tried: {_place(ranked[0])}"

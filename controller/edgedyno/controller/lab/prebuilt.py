@@ -15,7 +15,7 @@ from edgedyno.controller.lab.inspection.kind import words
 from edgedyno.controller.lab.variants.formats import FORMATS
 from edgedyno.controller.lab.variants.tools.toolkit import write_bundle
 from edgedyno.core.errors import ConfigError, UnsupportedError
-from edgedyno.core.manifest import Variant
+from edgedyno.core.manifest import Failure, Variant
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.files import ContentStore
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 
 # The file beside the one with the graph, and what both are called in a bundle.
 _PARTS = {"ncnn": ("model.param", "model.bin"), "openvino": ("model.xml", "model.bin")}
+_METHOD = {"method": "brought by its user"}
 
 
 def resolve_prebuilt(profile: ModelProfile, *, base: Path, store: ContentStore) -> list[Variant]:
     """Check the profile's own variants and put them into the store; their paths are relative to `base`.
 
-    Raises ConfigError: model.missing, model.missing-part, model.damaged, prebuilt.format, prebuilt.input,
-    prebuilt.twice; UnsupportedError: prebuilt.unsupported.
+    A file that is no good carries its failure, and the others go on. Raises ConfigError where a file is not there
+    (model.missing) or two are not told apart (prebuilt.twice); UnsupportedError (prebuilt.unsupported) where it
+    has a format that nothing here runs.
     """
     found = [
-        _resolve(each, f"variants[{number}] of {profile.name!r}", profile, base, store)
+        _take(each, f"variants[{number}] of {profile.name!r}", profile, base, store)
         for number, each in enumerate(profile.variants)
     ]
     seen: set[tuple[str, str, str]] = set()
@@ -50,6 +52,20 @@ def resolve_prebuilt(profile: ModelProfile, *, base: Path, store: ContentStore) 
     return found
 
 
+def _take(brought: Prebuilt, where: str, profile: ModelProfile, base: Path, store: ContentStore) -> Variant:
+    """Return the variant, or why its file cannot be used."""
+    kind = identify(base / brought.file)
+    try:
+        return _resolve(brought, where, profile, base, store)
+    except ConfigError as error:
+        # The format that its user believes it to have: by its content it might take another's place.
+        meant = brought.format or kind.named or kind.format
+        if meant not in FORMATS:
+            raise
+        failure = Failure(error.code, str(error))
+        return Variant(brought.precision, meant, recipe=dict(_METHOD), name=brought.name, failure=failure)
+
+
 def _resolve(
     brought: Prebuilt, where: str, profile: ModelProfile, base: Path, store: ContentStore
 ) -> Variant:
@@ -62,7 +78,7 @@ def _resolve(
             raise ConfigError(f"{where}: {path}: {trip.text}", code=_code_of(trip.code))
     spec = _fitting_input(brought, inspection, profile, path, where)
     file, hashes = _store(path, kind.format, store)
-    recipe: dict[str, Any] = {"method": "brought by its user", "files": hashes}
+    recipe: dict[str, Any] = {**_METHOD, "files": hashes}
     if inspection.quantization not in (None, "none"):
         recipe["quantization"] = inspection.quantization
     found = [trip.text for trip in inspection.trips]

@@ -113,6 +113,7 @@ class Texts:
     )
     drift_invalid: str = "A cross marks a burst that was found invalid and counts nowhere."
     more_trials: str = "more trials are in the table only"
+    runtimes: str = "Runtime against runtime"
     comparisons: str = "Precision against precision"
     out: str = "What did not run"
     conditions: str = "Conditions and validity"

@@ -5,7 +5,7 @@ Built once, kept by their recipe.
 
 from edgedyno.controller.lab.variants.build import Building, build_variants
 from edgedyno.controller.lab.variants.cpu import needs_reduce_range
-from edgedyno.controller.lab.variants.formats import FOREIGN, FORMATS, wanted_formats, what_to_do
+from edgedyno.controller.lab.variants.formats import FOREIGN, FORMATS, unserved, wanted_formats, what_to_do
 
 __all__ = [
     "FOREIGN",
@@ -13,6 +13,7 @@ __all__ = [
     "Building",
     "build_variants",
     "needs_reduce_range",
+    "unserved",
     "wanted_formats",
     "what_to_do",
 ]

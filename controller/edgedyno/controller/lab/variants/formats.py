@@ -71,13 +71,33 @@ def wanted_formats(
     """Return the formats that a job needs variants in, on boards with these runtimes.
 
     What the sweep names is taken as it is; else each available runtime of the sweep gets the first of its
-    formats that can be had: built (ONNX always can) or brought by the user. ONNX where no runtime is known yet.
+    formats that can be had: built (ONNX always can) or brought by the user. A runtime that the sweep names and
+    nothing builds for gets its own format all the same, and its trials say what to do. ONNX where no runtime is
+    known yet.
     """
     if sweep.formats:
         return list(dict.fromkeys(sweep.formats))
     obtainable = {ONNX, *buildable, *(variant.format for variant in prebuilt)}
-    asked = [
-        info for info in runtimes if info.available and (not sweep.runtimes or info.name in sweep.runtimes)
-    ]
-    first = [next((name for name in info.formats if name in obtainable), None) for info in asked]
+    named = {name.partition("@")[0] for name in sweep.runtimes or ()}
+    asked = [info for info in runtimes if info.available and (not named or info.name in named)]
+    first = [_first(info, obtainable, is_named=bool(named)) for info in asked]
     return list(dict.fromkeys(name for name in first if name is not None)) or [ONNX]
+
+
+def _first(info: RuntimeInfo, obtainable: Collection[str], *, is_named: bool) -> str | None:
+    found = next((name for name in info.formats if name in obtainable), None)
+    own = next((name for name in info.formats if name in FORMATS), None)
+    return found or (own if is_named else None)
+
+
+def unserved(
+    sweep: Sweep, runtimes: Iterable[RuntimeInfo], formats: Collection[str]
+) -> list[tuple[RuntimeInfo, str]]:
+    """Return each available runtime that none of `formats` is for, with its own format that can be built.
+
+    Nothing where the sweep names runtimes or formats: then trials say it.
+    """
+    if sweep.runtimes or sweep.formats:
+        return []
+    left = [info for info in runtimes if info.available and not set(info.formats) & set(formats)]
+    return [(info, form) for info in left for form in info.formats[:1] if form in FOREIGN]

@@ -13,6 +13,7 @@ from edgedyno.controller.lab.verdict.model import Answer, RatioInterval, Verdict
 from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ranking import fastest, rank
 from edgedyno.controller.lab.verdict.ratios import LEVEL, SampleBook, measure_ratio
+from edgedyno.controller.lab.verdict.runtimes import compare_runtimes
 from edgedyno.controller.lab.verdict.states import is_simulated
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
         nearest=nearest,
         choices=choices,
         comparisons=comparisons,
+        runtimes=compare_runtimes([*meeting, *undecided] or measured, recommended, book, margin=margin),
         requirements=spec.require,
         notes=[
             *headlines.if_shown_notes(choices, if_shown, margin),

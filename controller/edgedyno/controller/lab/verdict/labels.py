@@ -1,4 +1,8 @@
-"""Short names for trials: precision and threads, and of the rest only what differs between them."""
+"""Short names for trials: precision and threads, and of the rest only what differs between them.
+
+Where several runtimes have the same threads throughout, those are left out too. A version is named for the runtimes
+only that have several.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,9 @@ def label_trials(results: Iterable[Result]) -> dict[str, str]:
     """Return a label for each trial id, unique among `results`."""
     trials = list(results)
     varying = {name for name in _OPTIONAL if _varies(trials, name)}
-    labels = {result.trial: _label(result, varying) for result in trials}
+    kept = varying if "runtime" in varying and not _varies(trials, "threads") else {*varying, "threads"}
+    several = {name for name, versions in _versions(trials).items() if len(versions) > 1}
+    labels = {result.trial: _label(result, kept, several) for result in trials}
     counts = Counter(labels.values())
     files = {result.trial: (result.variant_sha256 or result.trial)[:6] for result in trials}
     return {
@@ -49,10 +55,18 @@ def _varies(trials: list[Result], name: str) -> bool:
     return len({getattr(result, name) for result in trials}) > 1
 
 
-def _label(result: Result, varying: set[str]) -> str:
-    return " · ".join(
-        write(result) for name, write in _PARTS.items() if name not in _OPTIONAL or name in varying
-    )
+def _versions(trials: list[Result]) -> dict[str, set[str | None]]:
+    """Return the versions of each runtime."""
+    found: dict[str, set[str | None]] = {}
+    for result in trials:
+        found.setdefault(result.runtime, set()).add(result.runtime_version)
+    return found
+
+
+def _label(result: Result, kept: set[str], several: set[str]) -> str:
+    left_out = set() if result.runtime in several else {"runtime_version"}
+    names = [name for name in _PARTS if name == "precision" or name in kept - left_out]
+    return " · ".join(_PARTS[name](result) for name in names)
 
 
 def _cores(result: Result) -> str:

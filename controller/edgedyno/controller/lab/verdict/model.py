@@ -82,6 +82,21 @@ class Comparison(Struct, frozen=True):
     """Estimate of what would settle it, when it cannot be told yet."""
 
 
+class RuntimeComparison(Struct, frozen=True):
+    """The trial to deploy against the best of another runtime; the ratio is its latency over that of `other`."""
+
+    trial: str
+    other: str
+    runtime: str
+    """With its version where two versions of one runtime are compared."""
+    other_runtime: str
+    ratio: RatioInterval | None
+    conclusion: Conclusion
+    text: str
+    more_seconds: float | None = None
+    """Estimate of what would settle it, when it cannot be told yet."""
+
+
 class Choice(Struct, frozen=True, kw_only=True):
     """One trial as a candidate for deployment."""
 
@@ -152,6 +167,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """The trial that misses by the least, when none meets the requirements."""
     choices: list[Choice]
     comparisons: list[Comparison]
+    runtimes: list[RuntimeComparison] = []
+    """Empty where one runtime was measured only."""
     requirements: Require
     notes: list[str]
     level: float

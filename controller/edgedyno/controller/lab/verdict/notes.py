@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from edgedyno.core.scenario import Flip
 
 
+MANY_RUNTIMES = 3  # what each of so many did in detail would bury the rest
 # What would be written as 0 pt.
 WORTH_NAMING = 0.0005
 
 
 def effective_precision_notes(results: list[Result]) -> list[str]:
-    """Name each precision that a runtime did not run as such, once for each runtime."""
-    notes = []
+    """Name each precision that a runtime did not run as such, once for each runtime; many of them in one note."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for result in results:
         ran = ran_otherwise(result)
-        if result.status != "ok" or ran is None:
-            continue
-        why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
-        note = f"{result.precision.upper()} ran as {ran} on {runtime_name(result)}{why}"
-        notes.append(f"{note}: no gain to expect from it here." if ran == "fp32" else f"{note}.")
-    return list(dict.fromkeys(notes))
+        if result.status == "ok" and ran is not None:
+            why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
+            found.setdefault((result.precision.upper(), ran), {}).setdefault(runtime_name(result), why)
+    return [note for (asked, ran), where in found.items() for note in _ran_as(asked, ran, where)]
+
+
+def _ran_as(asked: str, ran: str, where: dict[str, str]) -> list[str]:
+    gain = ": no gain to expect from it here." if ran == "fp32" else "."
+    if len(where) < MANY_RUNTIMES:
+        return [f"{asked} ran as {ran} on {runtime}{why}{gain}" for runtime, why in where.items()]
+    return [f"{asked} ran as {ran} on {_join(list(where))}{gain} `results show TRIAL` tells what each did."]
 
 
 def flip_notes(comparisons: list[Comparison]) -> list[str]:

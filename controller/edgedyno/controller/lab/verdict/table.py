@@ -77,7 +77,7 @@ def _rows(choices: list[Choice], width: int) -> list[str]:
     used = max(map(len, lines)) + 2
     if width - used >= LEAST_STATE_WIDTH:
         return _beside(choices, lines, used, width)
-    return [lines[0], *_beneath(choices, lines[1:], width)]
+    return [lines[0], *_beneath(choices, [[line] for line in lines[1:]], width)]
 
 
 def _cells(choices: list[Choice]) -> list[_Row]:
@@ -158,13 +158,13 @@ def _beside(choices: list[Choice], lines: list[str], used: int, width: int) -> l
     return table
 
 
-def _beneath(choices: list[Choice], lines: list[str], width: int) -> list[str]:
-    """Put the state beneath its row, or once beneath all neighbours that share it but for the numbers."""
+def _beneath(choices: list[Choice], blocks: list[list[str]], width: int) -> list[str]:
+    """Put the state beneath its lines, or once beneath all neighbours that share it but for the numbers."""
     table: list[str] = []
-    pairs = zip(choices, lines, strict=True)
+    pairs = zip(choices, blocks, strict=True)
     for _, group in groupby(pairs, key=lambda pair: _shared(pair[0])):
         members = list(group)
-        table += [line for _, line in members]
+        table += [line for _, block in members for line in block]
         if members[0][0].state != "settled":
             of_all = f"these {len(members)}: " if len(members) > 1 else ""
             words = quantities.merge_numbers([state_words(choice) for choice, _ in members])
@@ -179,13 +179,11 @@ def _shared(choice: Choice) -> str:
 
 def _stacked(choices: list[Choice], lines: list[str], width: int) -> list[str]:
     """Put long labels on lines of their own, then the figures, then the state."""
-    table = [INDENT * 2 + lines[0]]
+    blocks = []
     for choice, line in zip(choices, lines[1:], strict=True):
         label = f"{choice.rank or '':<2}{choice.label}"
-        table += [*wrap(label, width, INDENT, INDENT * 3), INDENT * 2 + line]
-        if choice.state != "settled":
-            table += wrap(state_words(choice), width, INDENT * 4, INDENT * 5)
-    return table
+        blocks.append([*wrap(label, width, INDENT, INDENT * 3), INDENT * 2 + line])
+    return [INDENT * 2 + lines[0], *_beneath(choices, blocks, width)]
 
 
 def _skipped(choices: list[Choice], width: int) -> list[str]:

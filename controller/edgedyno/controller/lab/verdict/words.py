@@ -28,6 +28,9 @@ def verdict_lines(verdict: Verdict, *, width: int = WIDTH) -> list[str]:
     if judged:
         lines += ["", "Why not the others" if verdict.recommended else "Why"]
         lines += [line for group in group_by_reasons(judged) for line in _why(group, text_width)]
+    if verdict.runtimes:
+        lines += ["", "Runtime against runtime"]
+        lines += [line for item in verdict.runtimes for line in _item(item.text, text_width)]
     if verdict.comparisons:
         lines += ["", "Precision against precision", *_comparisons(verdict.comparisons, text_width)]
     if verdict.notes:
