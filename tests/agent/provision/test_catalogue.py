@@ -39,7 +39,9 @@ BUILT = {"ncnn", "openvino", "tflite", "mnn", "rknn"}
 def test_an_entry_is_whole(entry: EnvironmentProfile) -> None:
     file = FOLDER / f"{entry.id}.yaml"
     jsonschema.validate(yaml.safe_load(file.read_text()), json.loads(schema_text("environment")))
-    assert file.read_text().startswith("# yaml-language-server: $schema=../../../../docs/schema/environment.schema.json\n")
+    assert file.read_text().startswith(
+        "# yaml-language-server: $schema=../../../../docs/schema/environment.schema.json\n"
+    )
     assert entry.runtimes or entry.builds
     assert set(entry.builds) <= BUILT
     for pins in entry.pins:
