@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,13 +29,18 @@ def rows() -> list[tuple[str, ...]]:
         (
             *key,
             str(found.get("ran", "")),
-            f"{found['sqnr_db']:.1f}" if "sqnr_db" in found else "",
+            _decibels(found["sqnr_db"]) if "sqnr_db" in found else "",
             f"{found['cosine']:.5f}" if "cosine" in found else "",
             f"{found['score']:.3f}" if "score" in found else "",
             str(found.get("on", "")),
         )
         for key, found in sorted(_seen.items())
     ]
+
+
+def _decibels(ratio: float | None) -> str:
+    """Return it in words; infinity comes back from JSON as null."""
+    return f"{ratio:.1f}" if ratio is not None and math.isfinite(ratio) else "equal"
 
 
 def merge(path: Path) -> None:

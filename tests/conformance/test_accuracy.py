@@ -89,7 +89,14 @@ def variant_of(workshop: Workshop, profile: ModelProfile, path: Path, kind: str)
             profile, variants=[Prebuilt(str(path), "fp16")], name=f"zoo-{profile.name}"
         )
         return workshop.resolved(brought).prebuilt[0]
-    return Variant("fp32", kind, workshop.store.add_file(path))
+    return Variant(labelled_as(path.stem), kind, workshop.store.add_file(path))
+
+
+def labelled_as(stem: str) -> Precision:
+    """Return the precision that the file's name gives it."""
+    if any(word in stem for word in ("int8", "integer", "dynrange", "quant")):
+        return "fp32" if "from_int8w" in stem else "int8"
+    return "fp16" if "fp16" in stem else "fp32"
 
 
 def map_of(workshop: Workshop, zoo: Path, folder: Path, file: File) -> dict[str, float]:

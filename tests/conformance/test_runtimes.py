@@ -2,7 +2,7 @@
 
 The bounds of nearness are of the signal to noise ratio over all outputs together, worst of three images. FP32
 differs by the order of sums and by fast convolutions alone (seen: 99 to 113 dB). Weights rounded to FP16 give 35 to
-41 dB on these models; MNN's converter cuts them off instead, and has 31 to 35. INT8's bounds are its model's.
+41 dB on these models; MNN's are less exact, 31 to 35. INT8's bounds are its model's.
 docs/conformance.md has the table of what was seen.
 """
 
