@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp16", "int8")
 DATASET = "coco_ccby"
 FILES_FROM_COLUMNS = 120
+NOT_ASKED = "not asked for"
 # What runs a format in the interpreter that builds it, where the same package does both.
 _RUNS_TOO = {
     "ncnn": "ncnn",
@@ -185,7 +186,7 @@ def _scores(
     tools: dict[str, str],
 ) -> list[Scored]:
     if not order.score:
-        return [Scored(reason="not asked for") for _ in variants]
+        return [Scored(reason=NOT_ASKED) for _ in variants]
     if resolved.annotations is None:
         return [Scored(reason="no data set with labels was named") for _ in variants]
     if not any(variant.file for variant in variants):
@@ -245,7 +246,7 @@ def _words(row: Row) -> list[str]:
     """Return what has to be said of a variant beneath the table."""
     if row.variant.failure is not None:
         return [row.variant.failure.text]
-    unscored = [f"no accuracy: {row.score.reason}"] if row.score.reason else []
+    unscored = [f"no accuracy: {row.score.reason}"] if row.score.reason not in (None, NOT_ASKED) else []
     no_drop = row.score.drop is None and row.score.accuracy is not None and row.score.drop_reason
     is_reference = (row.variant.format, row.variant.precision) == ("onnx", "fp32")
     uncompared = [f"no drop: {no_drop}"] if no_drop and not is_reference else []
