@@ -1,7 +1,8 @@
 """Runtime x precision x threads for two models: median latency, what really ran, size and accuracy, on this machine.
 
-Each model is one job, run as `edgedyno run` does, over every runtime that the named interpreters have; what cannot
-be built or run stands in the table with its reason. Give it minutes: the job's budget is shared by all trials.
+Each model is one job for each number of threads, run as `edgedyno run` does, over every runtime that the named
+interpreters have; what cannot be built or run stands in the table with its reason. One job over all of it would be
+a search, which leaves cells out. Give it minutes: a job's budget is shared by all its trials.
 Usage: python benchmarks/runtimes.py [--seconds 120] [--models fastestdet,yolox_nano] [--threads 1,2]
        [--python NAME=PATH ...] [--out DIR]
 """
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 COLUMNS = ("runtime", "asked", "ran", "format", "threads", "median ms", "±", "size", "mAP", "drop")
 
 
-def measure(model: str, arguments: argparse.Namespace, folder: Path) -> list[Result]:
+def measure(model: str, threads: int, arguments: argparse.Namespace, folder: Path) -> list[Result]:
     """Run one job; return its results. Raises SystemExit with its words where it gives none."""
     job = {
         "name": f"runtimes-{model.replace('_', '-')}",
@@ -33,7 +34,7 @@ def measure(model: str, arguments: argparse.Namespace, folder: Path) -> list[Res
         "dataset": arguments.dataset,
         "sweep": {
             "precisions": arguments.precisions.split(","),
-            "threads": [int(each) for each in arguments.threads.split(",")],
+            "threads": [threads],
             **({"runtimes": arguments.runtimes.split(",")} if arguments.runtimes else {}),
         },
         "measure": {"precision": "3%", "max_seconds": arguments.seconds},
@@ -103,7 +104,7 @@ def order(result: Result) -> tuple[object, ...]:
 def main() -> None:
     """Print a table for each model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120.0, help="for measuring each model")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for measuring each job")
     parser.add_argument("--models", default="fastestdet,yolox_nano")
     parser.add_argument("--dataset", default="coco_ccby")
     parser.add_argument("--runtimes", default="")
@@ -114,8 +115,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for model in arguments.models.split(","):
-            results = measure(model, arguments, (arguments.out or Path(scratch)) / model)
-            print(f"\n### {model}, {arguments.seconds:g} s\n")
+            results = [
+                result
+                for threads in arguments.threads.split(",")
+                for result in measure(
+                    model, int(threads), arguments, (arguments.out or Path(scratch)) / f"{model}-{threads}"
+                )
+            ]
+            print(f"\n### {model}, {arguments.seconds:g} s for each number of threads\n")
             print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
             for result in sorted(results, key=order):
                 cells = row(result)
