@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.failures import explain
 from edgedyno.agent.runtimes.litert_graph import describe
 
 # What LiteRT writes, and what it means; the first that is found counts.
@@ -73,7 +74,7 @@ class LiteRt:
                     interpreter.resize_tensor_input(detail["index"], shape)
             interpreter.allocate_tensors()
         except Exception as error:
-            raise _explain(error) from error
+            raise explain(error, _FAILURES) from error
         self._interpreter = interpreter
 
     def inputs(self) -> List[TensorSpec]:
@@ -138,11 +139,3 @@ def _real(array: Any, detail: Any) -> Any:
     if scale is None or not np.issubdtype(array.dtype, np.integer):
         return array
     return (array.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-
-
-def _explain(error: Exception) -> InferenceError:
-    text = str(error).strip()
-    for sign, code in _FAILURES:
-        if sign in text.lower():
-            return InferenceError(code, text)
-    return InferenceError("model.load", "%s: %s" % (type(error).__name__, text))

@@ -8,7 +8,6 @@ only a session tells what it runs, so profiles come from one, with a fresh copy 
 import os
 import re
 import sys
-import tempfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import mnn_file, mnn_profile, tiny
@@ -45,7 +44,7 @@ class Mnn:
             return Probe(available=False, reason="cannot be imported: %s" % error)
         version = str(mnn.version())
         try:
-            found = _run_tiny()
+            found = tiny.run(Mnn(), tiny.MNN)
         except Exception as error:  # noqa: BLE001 - a broken installation raises anything; it is the answer
             return Probe(available=False, version=version, reason="a tiny model does not run: %s" % error)
         wrong = tiny.complain(found)
@@ -208,19 +207,3 @@ def _explain(error: Exception, said: List[str]) -> InferenceError:
     if "not support" in words.lower() or "create execution error" in words.lower():
         return InferenceError("model.operator", words)
     return InferenceError("model.load", "%s: %s" % (type(error).__name__, words))
-
-
-def _run_tiny() -> List[List[float]]:
-    import numpy as np
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "tiny")
-        with open(path, "wb") as file:
-            file.write(tiny.MNN)
-        runtime = Mnn()
-        runtime.load(LoadOptions(path, 1, 1, folder))
-        read = runtime.bind([np.array(tiny.INPUT, np.float32)])
-        runtime.invoke()
-        found: List[List[float]] = read()[0].tolist()
-        runtime.close()
-        return found

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from edgedyno.agent.runtimes import ncnn_param, ncnn_profile, tiny
@@ -43,7 +42,7 @@ class Ncnn:
             return Probe(available=False, reason="cannot be imported: %s" % error)
         version = str(ncnn.__version__)
         try:
-            found = _run_tiny()
+            found = tiny.run(Ncnn(), tiny.NCNN)
         except Exception as error:  # noqa: BLE001 - a broken installation raises anything; it is the answer
             return Probe(available=False, version=version, reason="a tiny model does not run: %s" % error)
         wrong = tiny.complain(found)
@@ -168,19 +167,3 @@ def _check_layers(ncnn: Any, layers: Sequence[Layer]) -> None:
     if missing:
         found = ", ".join("%s (%s)" % pair for pair in sorted(missing.items()))
         raise InferenceError("model.operator", "found layer types that this ncnn does not have: %s" % found)
-
-
-def _run_tiny() -> List[List[float]]:
-    import numpy as np
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "tiny")
-        with open(path, "wb") as file:
-            file.write(tiny.NCNN)
-        runtime = Ncnn()
-        runtime.load(LoadOptions(path, 1, 1, folder))
-        read = runtime.bind([np.array(tiny.INPUT, np.float32)])
-        runtime.invoke()
-        found: List[List[float]] = read()[0].tolist()
-        runtime.close()
-        return found

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.failures import explain
 from edgedyno.agent.runtimes.onnxruntime_profile import describe, operators
 from edgedyno.agent.runtimes.operators import repeat
 
@@ -97,7 +98,7 @@ class OnnxRuntime:
                 model, settings, providers=self.providers(options), enable_fallback=0
             )
         except Exception as error:
-            raise _explain(error) from error
+            raise explain(error, _FAILURES) from error
 
     def configure(self, settings: Any, options: LoadOptions) -> None:
         """Set the session's own threads."""
@@ -193,11 +194,3 @@ class OnnxRuntime:
         """Let the session go."""
         self._session = self._binding = None
         self._feeds = {}
-
-
-def _explain(error: Exception) -> InferenceError:
-    text = str(error)
-    for sign, code in _FAILURES:
-        if sign in text.lower():
-            return InferenceError(code, text)
-    return InferenceError("model.load", "%s: %s" % (type(error).__name__, text))

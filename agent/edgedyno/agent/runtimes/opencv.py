@@ -5,6 +5,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import opencv_profile, tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.failures import explain
 from edgedyno.agent.runtimes.onnx_file import read_inputs, read_numbers
 from edgedyno.agent.runtimes.operators import repeat
 
@@ -81,7 +82,7 @@ class OpenCv:
             _set_inputs(self._net, names, arrays)
             self._names = list(self._net.getUnconnectedOutLayersNames())
         except Exception as error:
-            raise _explain(error) from error
+            raise explain(error, _FAILURES) from error
         return lambda: [output.copy() for output in self._outputs]
 
     def invoke(self) -> None:
@@ -131,7 +132,7 @@ def _read(model: str) -> Any:
     try:
         return cv2.dnn.readNetFromONNX(model)
     except Exception as error:
-        raise _explain(error) from error
+        raise explain(error, _FAILURES) from error
 
 
 def _set_inputs(net: Any, names: List[str], arrays: List[Any]) -> None:
@@ -140,11 +141,3 @@ def _set_inputs(net: Any, names: List[str], arrays: List[Any]) -> None:
         return
     for name, array in zip(names, arrays):
         net.setInput(array, name)
-
-
-def _explain(error: Exception) -> InferenceError:
-    text = str(error).strip()
-    for sign, code in _FAILURES:
-        if sign in text.lower():
-            return InferenceError(code, text)
-    return InferenceError("model.load", "%s: %s" % (type(error).__name__, text))

@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import bundle, tiny
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.failures import explain
 from edgedyno.agent.runtimes.openvino_profile import Kernel, describe, operators
 from edgedyno.agent.runtimes.operators import repeat
 
@@ -82,7 +83,7 @@ class OpenVino:
             _fix_batch(model, options.batch)
             return core.compile_model(model, "CPU", dict(_settings(options.threads, model), **extra))
         except Exception as error:
-            raise _explain(error) from error
+            raise explain(error, _FAILURES) from error
 
     def inputs(self) -> List[TensorSpec]:
         """Tell the compiled model's inputs."""
@@ -208,11 +209,3 @@ def _shape(port: Any) -> Tuple[Optional[int], ...]:
 def _version(module: Any) -> str:
     # "2026.4.1-22982-e213a147257-releases/2026/4": the build's number and branch say nothing to a reader.
     return str(module.__version__).split("-", 1)[0]
-
-
-def _explain(error: Exception) -> InferenceError:
-    text = str(error).strip()
-    for sign, code in _FAILURES:
-        if sign in text.lower():
-            return InferenceError(code, text)
-    return InferenceError("model.load", "%s: %s" % (type(error).__name__, text))

@@ -4,7 +4,11 @@ Made by scripts/make-probe-model; a test makes them again and compares.
 """
 
 import base64
+import os
+import tempfile
 from typing import List, Optional
+
+from edgedyno.agent.runtimes.base import LoadOptions, Runtime
 
 INPUT = [[1.0, 2.0]]
 EXPECTED = [[2.0, 3.0]]
@@ -64,3 +68,19 @@ MNN = base64.b64decode(
 def complain(found: List[List[float]]) -> Optional[str]:
     """Say what is wrong with a tiny model's output; None when it is right."""
     return None if found == EXPECTED else "a tiny model gives %s, expected %s" % (found, EXPECTED)
+
+
+def run(runtime: Runtime, model: bytes) -> List[List[float]]:
+    """Load a tiny model from a file, as any other, and return what it gives for INPUT."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "tiny")
+        with open(path, "wb") as file:
+            file.write(model)
+        runtime.load(LoadOptions(path, 1, 1, folder))
+        read = runtime.bind([np.array(INPUT, np.float32)])
+        runtime.invoke()
+        found: List[List[float]] = read()[0].tolist()
+        runtime.close()
+        return found

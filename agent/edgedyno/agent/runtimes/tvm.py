@@ -7,6 +7,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from edgedyno.agent.runtimes import tiny, tvm_profile, tvm_target
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, OperatorProfile, Probe, TensorSpec
+from edgedyno.agent.runtimes.failures import explain
 from edgedyno.agent.runtimes.onnx_file import read_numbers
 from edgedyno.agent.runtimes.operators import repeat
 
@@ -78,7 +79,7 @@ class Tvm:
         try:
             self._compile(model, options.threads)
         except Exception as error:
-            raise _explain(error) from error
+            raise explain(error, _FAILURES) from error
 
     def _compile(self, model: Any, threads: int) -> None:
         import tvm
@@ -194,11 +195,3 @@ def _tell(target: Any) -> str:
     off = len(re.findall(r'"-[a-z0-9.-]+"', str(target)))
     name = found.group(1) if found else str(target)
     return "%s less %d features that are not here" % (name, off) if off else name
-
-
-def _explain(error: Exception) -> InferenceError:
-    text = "%s: %s" % (type(error).__name__, str(error).strip())
-    for sign, code in _FAILURES:
-        if sign in text.lower():
-            return InferenceError(code, text)
-    return InferenceError("model.load", text)
