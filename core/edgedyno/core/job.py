@@ -11,6 +11,7 @@ from edgedyno.core.units import Bytes, Joules, PerSecond, Ratio, Seconds, Watts
 
 Precision = Literal["fp32", "fp16", "int8"]
 Threads = Annotated[int, Meta(ge=1, le=4096)] | Literal["all"]
+Goal = Literal["latency", "throughput", "energy", "power", "accuracy", "memory", "size"]
 _ANY = Meta(min_length=1)
 _POSITIVE = Meta(gt=0)
 # An interval as wide as the value itself tells nothing: beyond 50 % a typing error is likelier (2 for 2%).
@@ -87,6 +88,8 @@ class Require(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     accuracy: Annotated[Ratio, Meta(ge=0, le=1)] | None = None
     accuracy_drop: Annotated[Ratio, Meta(gt=-1, lt=1)] | None = None
     """Against this model's FP32 on the same images."""
+    agreement: Annotated[Ratio, Meta(ge=0, le=1)] | None = None
+    """Share of what FP32 sees that the variant sees too: for data without labels."""
     power: Annotated[Watts, _POSITIVE] | None = None
     energy: Annotated[Joules, _POSITIVE] | None = None
     """Per inference."""
@@ -115,4 +118,6 @@ class JobSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     sweep: Sweep = Sweep()
     measure: Measure = Measure()
     require: Require = Require()
+    goal: Goal = "latency"
+    """What decides between deployments that meet every requirement."""
     timeouts: Timeouts = Timeouts()

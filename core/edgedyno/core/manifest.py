@@ -53,6 +53,24 @@ class Image(Struct, frozen=True):
     file: ArtifactRef
 
 
+class ExpectedObject(Struct, frozen=True):
+    """An object that a known image shows."""
+
+    class_index: int
+    name: str
+    box: tuple[float, float, float, float] | None = None
+    """x, y, width, height in pixels of the image; None for classification."""
+    min_iou: float = 0.5
+    min_score: float = 0.3
+
+
+class Known(Struct, frozen=True):
+    """An image whose content is known, for the self-test of each variant."""
+
+    file: ArtifactRef
+    expect: list[ExpectedObject]
+
+
 class Manifest(Struct, frozen=True, omit_defaults=True):
     """One execution, as its board gets it."""
 
@@ -65,6 +83,7 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     images: list[Image] = []
     dataset: str | None = None
     """Name of the data set, for people; its annotations stay with the controller."""
+    known: list[Known] = []
     timeout_seconds: float = 7200.0
 
 
@@ -79,5 +98,6 @@ class ResolvedJob(Struct, frozen=True, omit_defaults=True):
     images: list[Image] = []
     annotations: ArtifactRef | None = None
     calibration: list[ArtifactRef] = []
+    known: list[Known] = []
     prebuilt: list[Variant] = []
     """The user's own files, checked."""

@@ -157,7 +157,9 @@ class DatasetProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     images: str
     """Folder of images, relative to the profile."""
     annotations: str | None = None
-    """COCO instances JSON for detection; CSV `file,class_index` for classification."""
+    """File or folder with the labels, relative to the profile."""
+    format: Literal["coco", "yolo", "voc", "imagenet", "csv"] | None = None
+    """Of the annotations; None: found out from what is there."""
     calibration: str | None = None
     """Folder of calibration images, relative to the profile."""
     licence: str | None = None

@@ -103,6 +103,8 @@ class Accuracy(Struct, frozen=True):
     high: float | None
     images: int
     details: dict[str, float] = {}
+    classes: dict[str, float] = {}
+    """The metric of each class that is labelled, by name."""
 
 
 class Drop(Struct, frozen=True):
@@ -111,6 +113,72 @@ class Drop(Struct, frozen=True):
     value: float
     low: float | None
     high: float | None
+    classes: dict[str, Bounded] = {}
+    """Of each class that is labelled, by name."""
+
+
+class OutputFidelity(Struct, frozen=True):
+    """One raw output of a variant against FP32's on the same images; no labels are needed."""
+
+    name: str
+    sqnr_db: float | None
+    """Power of FP32's output over the power of the difference, in decibels; None where nothing differs."""
+    cosine: float | None
+    """Of all values as one vector; None where an output is all zero."""
+    max_error: float
+    """Largest difference of one value, in the output's own unit."""
+
+
+class Agreement(Struct, frozen=True):
+    """How far a variant sees what FP32 sees in the same images: fidelity, never accuracy."""
+
+    matched: Bounded
+    """Share of FP32's detections that it has too, of the same class and place; of images with the same best class
+    where the task is to classify."""
+    images: int
+    extra: float | None = None
+    """Share of its own detections that FP32 does not have."""
+    mean_iou: float | None = None
+    """Of the matched."""
+    score_shift: float | None = None
+    """Mean of its score minus FP32's, of the matched."""
+    score_threshold: float | None = None
+    """Detections below it are not looked at."""
+    iou_threshold: float | None = None
+
+
+class Fidelity(Struct, frozen=True):
+    """A variant against FP32 without labels."""
+
+    reference: str
+    """What it was compared with, such as `FP32 on onnxruntime 1.27.0`."""
+    outputs: list[OutputFidelity] = []
+    outputs_images: int = 0
+    outputs_reason: str | None = None
+    """Why raw outputs were not compared."""
+    agreement: Agreement | None = None
+    agreement_reason: str | None = None
+
+
+class SelfTest(Struct, frozen=True):
+    """What a variant made of images whose content is known, and what a failure looks like."""
+
+    passed: bool
+    images: int
+    text: str
+    looks_like: str | None = None
+    """A code such as `input.colour-order`; None when it passed or nothing explains it."""
+
+
+class ThreadsCheck(Struct, frozen=True):
+    """Whether another number of threads predicts the same, on a few images."""
+
+    threads: int
+    other_threads: int
+    images: int
+    identical: bool
+    max_score_difference: float
+    text: str
 
 
 class Conditions(Struct, frozen=True, omit_defaults=True):
@@ -238,6 +306,11 @@ class Result(Struct, frozen=True, kw_only=True):
     accuracy_reason: str | None = None
     accuracy_drop: Drop | None = None
     accuracy_drop_reason: str | None = None
+    fidelity: Fidelity | None = None
+    fidelity_reason: str | None = None
+    selftest: SelfTest | None = None
+    selftest_reason: str | None = None
+    threads_check: ThreadsCheck | None = None
     conditions: Conditions
     validity: Validity
     samples_sha256: Sha256 | None = None

@@ -13,6 +13,7 @@ from edgedyno.controller.lab.bootstrap import MIN_IMAGES, draw_weights, interval
 from edgedyno.controller.lab.classification_score import ClassificationScorer
 from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.core.errors import ConfigError, EdgedynoError
+from edgedyno.core.predictions import read_predictions
 from edgedyno.core.result import Accuracy, Drop, ImagePrediction, Predictions, Result
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _SCORERS: dict[str, Callable[[bytes, list[str]], Any]] = {
     "detect": DetectionScorer,
     "classify": ClassificationScorer,
 }
-_decode_predictions = msgspec.json.Decoder(Predictions).decode
 
 
 class Score(Struct, frozen=True):
@@ -233,7 +233,7 @@ class _Job:
 
     def _predictions(self, sha256: str) -> Predictions:
         if sha256 not in self._read_before:
-            self._read_before[sha256] = _decode_predictions(self._read(sha256))
+            self._read_before[sha256] = read_predictions(self._read(sha256))
         return self._read_before[sha256]
 
 
