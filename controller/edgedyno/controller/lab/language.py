@@ -41,9 +41,6 @@ def catalogue(language: str) -> dict[str, str]:
     """Return the sentences of a language by their English templates; empty for English."""
     if language == ENGLISH:
         return {}
-    text = (
-        resources.files("edgedyno.controller.lab")
-        .joinpath("languages", f"{language}.yaml")
-        .read_text("utf-8")
-    )
+    folder = resources.files("edgedyno.controller.lab") / "languages"
+    text = (folder / f"{language}.yaml").read_text("utf-8")
     return yaml.safe_load(text) or {}
