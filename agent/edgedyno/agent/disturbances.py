@@ -88,8 +88,8 @@ def _memory_clock(place: Place) -> Iterator[Finding]:
     for clock in read_device_clocks(place.root):
         if not is_memory(clock.name) or clock.governor in (None, *STEADY_GOVERNORS):
             continue
-        now = f" at {clock.frequency_hz / 1e6:.0f} MHz now" if clock.frequency_hz else ""
-        most = f" of {clock.max_hz / 1e6:.0f} MHz" if clock.max_hz else ""
+        now = f" at {clock.frequency_hz / 1e6:.0f}" if clock.frequency_hz else ""
+        most = f" of {clock.max_hz / 1e6:.0f} MHz now" if clock.max_hz else ""
         text = f"{clock.name} is under {clock.governor},{now}{most}: the memory's clock moves within measurements"
         remedy = f"echo performance | sudo tee /{DEVFREQ_FOLDER}/{clock.name}/governor"
         yield Finding("memory clock", "warn", text, remedy)
