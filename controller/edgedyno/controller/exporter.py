@@ -135,6 +135,11 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
     load = _gauge("board_load", "Load average over one minute.", ["board"])
     memory = _gauge("board_agent_resident_memory_bytes", "Memory of the agent.", ["board"])
     outbox = _gauge("board_outbox_messages", "Results that wait on the board.", ["board"])
+    throttled = _gauge(
+        "board_throttled",
+        "Whether the board throttled since its last heartbeat; none where it cannot tell.",
+        ["board"],
+    )
     uptime = _gauge("board_agent_uptime_seconds", "Time since the agent started.", ["board"])
     for board, now in snapshot.telemetry.items():
         for family, readings in (
@@ -144,13 +149,15 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
         ):
             for name, value in readings.items():
                 family.add_metric([board, name], value)
+        if now.throttle_visible:
+            throttled.add_metric([board], bool(now.throttled))
         outbox.add_metric([board], now.outbox_depth)
         uptime.add_metric([board], now.uptime_seconds)
         if now.load is not None:
             load.add_metric([board], now.load)
         if now.rss_bytes is not None:
             memory.add_metric([board], now.rss_bytes)
-    yield from (temperature, clock, power, load, memory, outbox, uptime)
+    yield from (temperature, clock, power, throttled, load, memory, outbox, uptime)
 
 
 def _executions(snapshot: Snapshot) -> Iterator[Metric]:

@@ -371,12 +371,33 @@ class OperatorProfile(Struct, frozen=True):
     """Where the runtime tells this, such as `ONNX Runtime's profile`."""
 
 
+class BoardSeries(Struct, frozen=True, omit_defaults=True):
+    """Temperatures, clocks and throttling over the time of a trial: one entry in each list for each moment."""
+
+    monotonic_seconds: list[float]
+    """On the clock of the bursts' `started_monotonic_seconds`."""
+    temperature_celsius: dict[str, list[float | None]] = {}
+    """By zone; None where it did not answer, or was not asked because asking took too long."""
+    frequency_hz: dict[str, list[float | None]] = {}
+    """By cpufreq policy, and by device (`devfreq dmc`) for the memory."""
+    throttled: list[list[str]] = []
+    """Flags that were set and counters that had moved since the moment before; empty: not throttled."""
+    throttle_visible: bool = True
+    """Whether this board has anything that tells of throttling; if not, `throttled` says nothing."""
+    cost_seconds: float = 0.0
+    """What all this reading took together; never inside a burst."""
+    thinned: int = 1
+    """Of so many moments one is kept: with the hottest temperature, the lowest clock and all throttling of them."""
+
+
 class Samples(Struct, frozen=True):
     """Raw samples of one trial, stored as an artifact: every summary can be computed again from them."""
 
     trial: str
     warmup_seconds: list[float]
     bursts: list[Burst]
+    board: BoardSeries | None = None
+    """How the board was while these samples were taken."""
 
 
 class Detection(Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.measure.gating import Waited
+from edgedyno.agent.measure.series import SeriesLog
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
 from edgedyno.core.result import Burst, EnergySummary, PowerSummary
@@ -107,6 +108,7 @@ class Journal:
         self.folder = folder
         self.scratch = folder / "scratch"
         self.artifacts = folder / "artifacts"
+        self._series: SeriesLog | None = None
         for path in (self.scratch, self.artifacts, folder / "trials", folder / "passes"):
             path.mkdir(parents=True, exist_ok=True)
 
@@ -133,6 +135,18 @@ class Journal:
     def save_run(self, log: RunLog) -> None:
         """Keep what belongs to the whole execution."""
         self._write(self.folder / "run.json", msgspec.json.encode(log))
+
+    def series(self) -> SeriesLog:
+        """Return how the board was over time."""
+        if self._series is None:
+            self._series = self._read("series.json", SeriesLog) or SeriesLog()
+        return self._series
+
+    def add_series(self, later: SeriesLog) -> None:
+        """Keep what was seen of the board since the last time."""
+        if later.moments:
+            self._series = self.series().joined(later)
+            self._write(self.folder / "series.json", msgspec.json.encode(self._series))
 
     def add_artifact(self, value: Struct) -> str:
         """Write a value as JSON under its own hash; return the hash."""

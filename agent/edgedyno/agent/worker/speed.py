@@ -1,0 +1,148 @@
+"""Measure memory bandwidth and arithmetic on the CPUs that this process was given. A program of its own.
+
+Runs in a runtime's interpreter (Python 3.8 or newer, numpy, onnxruntime where there is one) as
+`python speed.py REQUEST`, REQUEST being JSON; prints one JSON object. Not responsible for choosing CPUs, nor for
+what the figures are used for.
+"""
+
+import json
+import os
+import struct
+import sys
+import threading
+import time
+
+FLOAT, UINT8, INT8, INT32, FLOAT16 = 1, 2, 3, 6, 10  # TensorProto.DataType of onnx.proto
+
+
+def main(argv):
+    """Measure what REQUEST asks for: cpus, threads, seconds of each quantity, size, copy_bytes, precisions."""
+    request = json.loads(argv[0])
+    os.sched_setaffinity(0, request["cpus"])
+    answer = {"operations_per_second": {}, "methods": {}, "reasons": {}}
+    try:
+        import numpy
+    except ImportError as error:
+        answer["reasons"] = dict.fromkeys(["copy", *request["precisions"]], "no numpy: %s" % error)
+        return answer
+    answer["copy_bytes_per_second"] = measure_copy(numpy, request)
+    answer["methods"]["copy"] = "numpy %s copying %d MiB" % (numpy.__version__, request["copy_bytes"] >> 20)
+    try:
+        import onnxruntime
+    except ImportError:
+        onnxruntime = None
+    for precision in request["precisions"]:
+        try:
+            rate, method = measure_product(numpy, onnxruntime, precision, request)
+        except Exception as error:  # noqa: BLE001 - a runtime may fail in any way; the reason is the answer
+            answer["reasons"][precision] = "%s: %s" % (type(error).__name__, str(error)[:200])
+        else:
+            answer["operations_per_second"][precision] = rate
+            answer["methods"][precision] = method
+    return answer
+
+
+def best_rate(step, amount, seconds):
+    """Return the highest rate of `amount` per call: what disturbs a call only ever slows it down."""
+    step()
+    best, end = float("inf"), time.perf_counter() + seconds
+    while True:
+        began = time.perf_counter()
+        step()
+        now = time.perf_counter()
+        best = min(best, now - began)
+        if now >= end:
+            return amount / best
+
+
+def measure_copy(numpy, request):
+    """Copy between arrays far larger than the caches, each thread its own; return bytes read plus written."""
+    threads = request["threads"]
+    each = request["copy_bytes"] // threads
+    pairs = [(numpy.zeros(each, numpy.uint8), numpy.ones(each, numpy.uint8)) for _ in range(threads)]
+
+    def step():
+        if threads == 1:
+            numpy.copyto(*pairs[0])
+            return
+        workers = [threading.Thread(target=numpy.copyto, args=pair) for pair in pairs]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    return best_rate(step, 2 * each * threads, request["seconds"])
+
+
+def measure_product(numpy, onnxruntime, precision, request):
+    """Multiply square matrices; return operations a second and how it was done."""
+    size = request["size"]
+    operations = 2 * size**3
+    if onnxruntime is None:
+        if precision != "fp32":
+            raise RuntimeError("no onnxruntime in this environment")
+        left, right = numpy.ones((size, size), numpy.float32), numpy.ones((size, size), numpy.float32)
+        out = numpy.empty_like(left)
+        rate = best_rate(lambda: numpy.matmul(left, right, out=out), operations, request["seconds"])
+        return rate, "numpy %s matmul of %d x %d" % (numpy.__version__, size, size)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = request["threads"]
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        product_model(precision, size), options, providers=["CPUExecutionProvider"]
+    )
+    kinds = {"fp32": numpy.float32, "fp16": numpy.float16, "int8": numpy.uint8}
+    feed = {"a": numpy.ones((size, size), kinds[precision])}
+    rate = best_rate(lambda: session.run(None, feed), operations, request["seconds"])
+    name = "MatMulInteger" if precision == "int8" else "MatMul"
+    return rate, "onnxruntime %s %s of %d x %d" % (onnxruntime.__version__, name, size, size)
+
+
+def product_model(precision, size):
+    """Return an ONNX model of one product with a constant right side, as bytes (onnx.proto, opset 13)."""
+    left, right, out, raw = {
+        "fp32": (FLOAT, FLOAT, FLOAT, struct.pack("<f", 1.0)),
+        "fp16": (FLOAT16, FLOAT16, FLOAT16, struct.pack("<e", 1.0)),
+        "int8": (UINT8, INT8, INT32, struct.pack("<b", 1)),
+    }[precision]
+    operator = b"MatMulInteger" if precision == "int8" else b"MatMul"
+    node = _field(1, b"a") + _field(1, b"b") + _field(2, b"y") + _field(4, operator)
+    constant = (
+        _number(1, size) + _number(1, size) + _number(2, right) + _field(8, b"b") + _field(9, raw * size**2)
+    )
+    graph = (
+        _field(1, node)
+        + _field(2, b"product")
+        + _field(5, constant)
+        + _field(11, _value(b"a", left, size))
+        + _field(12, _value(b"y", out, size))
+    )
+    return _number(1, 7) + _field(7, graph) + _field(8, _number(2, 13))
+
+
+def _value(name, kind, size):
+    side = _field(1, _number(1, size))
+    return _field(1, name) + _field(2, _field(1, _number(1, kind) + _field(2, side + side)))
+
+
+def _field(number, data):
+    """Encode bytes as a length-delimited field of protobuf."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _number(number, value):
+    return _varint(number << 3) + _varint(value)
+
+
+def _varint(value):
+    out = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - seven bits to a byte
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(sys.argv[1:])) + "\n")
