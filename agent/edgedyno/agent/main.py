@@ -1,4 +1,6 @@
-"""The board's commands: `edgedyno agent run | doctor | caps | capture | runtimes | enroll`. Argparse, to keep the daemon light.
+"""The board's commands: `edgedyno agent run | doctor | caps | capture | runtimes | enroll`.
+
+Argparse, to keep the daemon light.
 
 Data goes to stdout, words to stderr; the exit code comes from the error's class.
 """

@@ -48,7 +48,7 @@ def test_a_heartbeat_with_temperature_and_clock(tmp_path: Path) -> None:
 
 
 def test_a_board_without_files_sends_no_readings() -> None:
-    assert LiveReadings(board("vm-bare") / "rootfs").read() == Live({}, {}, {})
+    assert LiveReadings(board("vm-bare") / "rootfs").read() == Live({}, {}, {}, [])
 
 
 def test_many_policies_are_sent_in_part(tmp_path: Path) -> None:

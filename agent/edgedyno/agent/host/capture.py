@@ -156,7 +156,9 @@ def capture(root: Path, folder: Path) -> Captured:
 def _paths(place: Place) -> list[str]:
     """Return the files to take, relative to the root."""
     root = str(place.root)
-    found = {path for pattern in PATTERNS for path in glob.iglob(pattern, root_dir=root, include_hidden=True)}
+    found: set[str] = set()
+    for pattern in PATTERNS:  # pathlib's glob has no root: its answers would have to be cut
+        found.update(glob.iglob(pattern, root_dir=root, include_hidden=True))  # noqa: PTH207
     for folder in quota_folders(place.root) or []:
         own = os.path.relpath(folder, root)
         found.update(f"{own}/{name}" for name in _GROUP_FILES if is_there(folder / name))

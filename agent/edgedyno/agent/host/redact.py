@@ -11,34 +11,33 @@ if TYPE_CHECKING:
 
 # Names that come with an image and tell nothing about anybody; several are words of device trees too.
 COMMON_NAMES = frozenset(
-    [
-        "admin",
-        "administrator",
-        "arm",
-        "debian",
-        "default",
-        "edgedyno",
-        "fedora",
-        "jetson",
-        "linux",
-        "localhost",
-        "nobody",
-        "nvidia",
-        "openeuler",
-        "orangepi",
-        "pi",
-        "radxa",
-        "raspberrypi",
-        "rock",
-        "rock64",
-        "root",
-        "server",
-        "system",
-        "test",
-        "ubuntu",
-        "user",
-        "vagrant",
-    ]
+    (
+        *(
+            "admin",
+            "administrator",
+            "arm",
+            "debian",
+            "default",
+            "edgedyno",
+            "fedora",
+            "jetson",
+            "linux",
+            "localhost",
+        ),
+        *(
+            "nobody",
+            "nvidia",
+            "openeuler",
+            "orangepi",
+            "pi",
+            "radxa",
+            "raspberrypi",
+            "rock",
+            "root",
+            "server",
+        ),
+        *("system", "test", "ubuntu", "user", "vagrant"),
+    )
 )
 LEAST_NAME = 3
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")

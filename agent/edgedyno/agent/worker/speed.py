@@ -5,35 +5,38 @@ Runs in a runtime's interpreter (Python 3.8 or newer, numpy, onnxruntime where t
 what the figures are used for.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import struct
 import sys
 import threading
 import time
+from typing import Any, Callable, Sequence
 
 FLOAT, UINT8, INT8, INT32, FLOAT16 = 1, 2, 3, 6, 10  # TensorProto.DataType of onnx.proto
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> dict[str, Any]:
     """Measure what REQUEST asks for: cpus, threads, seconds of each quantity, size, copy_bytes, precisions."""
     request = json.loads(argv[0])
     os.sched_setaffinity(0, request["cpus"])
-    answer = {"operations_per_second": {}, "methods": {}, "reasons": {}}
+    answer: dict[str, Any] = {"operations_per_second": {}, "methods": {}, "reasons": {}}
     try:
-        import numpy
+        import numpy as np
     except ImportError as error:
         answer["reasons"] = dict.fromkeys(["copy", *request["precisions"]], "no numpy: %s" % error)
         return answer
-    answer["copy_bytes_per_second"] = measure_copy(numpy, request)
-    answer["methods"]["copy"] = "numpy %s copying %d MiB" % (numpy.__version__, request["copy_bytes"] >> 20)
+    answer["copy_bytes_per_second"] = measure_copy(np, request)
+    answer["methods"]["copy"] = "numpy %s copying %d MiB" % (np.__version__, request["copy_bytes"] >> 20)
     try:
         import onnxruntime
     except ImportError:
         onnxruntime = None
     for precision in request["precisions"]:
         try:
-            rate, method = measure_product(numpy, onnxruntime, precision, request)
+            rate, method = measure_product(np, onnxruntime, precision, request)
         except Exception as error:  # noqa: BLE001 - a runtime may fail in any way; the reason is the answer
             answer["reasons"][precision] = "%s: %s" % (type(error).__name__, str(error)[:200])
         else:
@@ -42,7 +45,7 @@ def main(argv):
     return answer
 
 
-def best_rate(step, amount, seconds):
+def best_rate(step: Callable[[], Any], amount: float, seconds: float) -> float:
     """Return the highest rate of `amount` per call: what disturbs a call only ever slows it down."""
     step()
     best, end = float("inf"), time.perf_counter() + seconds
@@ -55,13 +58,13 @@ def best_rate(step, amount, seconds):
             return amount / best
 
 
-def measure_copy(numpy, request):
+def measure_copy(numpy: Any, request: dict[str, Any]) -> float:
     """Copy between arrays far larger than the caches, each thread its own; return bytes read plus written."""
     threads = request["threads"]
     each = request["copy_bytes"] // threads
     pairs = [(numpy.zeros(each, numpy.uint8), numpy.ones(each, numpy.uint8)) for _ in range(threads)]
 
-    def step():
+    def step() -> None:
         if threads == 1:
             numpy.copyto(*pairs[0])
             return
@@ -74,7 +77,9 @@ def measure_copy(numpy, request):
     return best_rate(step, 2 * each * threads, request["seconds"])
 
 
-def measure_product(numpy, onnxruntime, precision, request):
+def measure_product(
+    numpy: Any, onnxruntime: Any, precision: str, request: dict[str, Any]
+) -> tuple[float, str]:
     """Multiply square matrices; return operations a second and how it was done."""
     size = request["size"]
     operations = 2 * size**3
@@ -99,7 +104,7 @@ def measure_product(numpy, onnxruntime, precision, request):
     return rate, "onnxruntime %s %s of %d x %d" % (onnxruntime.__version__, name, size, size)
 
 
-def product_model(precision, size):
+def product_model(precision: str, size: int) -> bytes:
     """Return an ONNX model of one product with a constant right side, as bytes (onnx.proto, opset 13)."""
     left, right, out, raw = {
         "fp32": (FLOAT, FLOAT, FLOAT, struct.pack("<f", 1.0)),
@@ -121,21 +126,21 @@ def product_model(precision, size):
     return _number(1, 7) + _field(7, graph) + _field(8, _number(2, 13))
 
 
-def _value(name, kind, size):
+def _value(name: bytes, kind: int, size: int) -> bytes:
     side = _field(1, _number(1, size))
     return _field(1, name) + _field(2, _field(1, _number(1, kind) + _field(2, side + side)))
 
 
-def _field(number, data):
+def _field(number: int, data: bytes) -> bytes:
     """Encode bytes as a length-delimited field of protobuf."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
-def _number(number, value):
+def _number(number: int, value: int) -> bytes:
     return _varint(number << 3) + _varint(value)
 
 
-def _varint(value):
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:  # noqa: PLR2004 - seven bits to a byte
         out.append(value & 0x7F | 0x80)
