@@ -66,6 +66,8 @@ class Snapshot(Struct, frozen=True):
     running: list[ExecutionRecord]
     cells: list[Cell]
     service: ServiceState
+    outliers: dict[tuple[str, str], bool] = {}
+    """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
 
 
 class FleetCollector(Collector):
@@ -87,6 +89,7 @@ class FleetCollector(Collector):
         yield from _telemetry(snapshot)
         yield from _executions(snapshot)
         yield from _results(snapshot.cells)
+        yield _outliers(snapshot.outliers)
         yield from _service(snapshot.service)
 
 
@@ -180,6 +183,17 @@ def _executions(snapshot: Snapshot) -> Iterator[Metric]:
         if record.progress.eta_seconds is not None:
             left.add_metric([record.board], record.progress.eta_seconds)
     yield from (counts, done, total, left, phase, stalled)
+
+
+def _outliers(flags: dict[tuple[str, str], bool]) -> Metric:
+    family = _gauge(
+        "board_outlier",
+        "Whether the board is worse than its siblings beyond the intervals: slower, hungrier, hotter, throttled.",
+        ["board", "quantity"],
+    )
+    for (board, quantity), flag in sorted(flags.items()):
+        family.add_metric([board, quantity], flag)
+    return family
 
 
 def cell_of(result: Result) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedyno.agent.host.place import Place
+    from edgedyno.agent.host.tools import Printed
 
 _CPU = "sys/devices/system/cpu"
 _NODE = "sys/devices/system/node"
@@ -98,7 +99,7 @@ _NEVER = re.compile(
     r"(^|[_.-])(serial\w*|uuid|asset_tag|wwid|wwn|address|uevent|uniq|machine.id)$", re.IGNORECASE
 )
 _REGULAR_ONLY = ("autosuspend_delay_ms", "control", "wakeup*")
-TOOLS = (
+TOOLS: tuple[tuple[str, ...], ...] = (
     ("uname", "-m"),
     ("vcgencmd", "get_throttled"),
     ("vcgencmd", "pmic_read_adc"),
@@ -108,9 +109,9 @@ TOOLS = (
     ("nvpmodel", "-q"),
     ("ipmitool", "dcmi", "power", "reading"),
     ("ipmitool", "sdr"),
+    ("tegrastats",),
 )
-# Prints lines for ever; one is enough.
-ENDLESS_TOOLS = (("tegrastats",),)
+ENDLESS_TOOLS = (("tegrastats",),)  # print lines for ever; one is enough
 _MOST_BYTES = 1 << 20
 
 
@@ -147,9 +148,10 @@ def capture(root: Path, folder: Path) -> Captured:
     for path in _paths(place):
         recorder.take_file(path)
     for command in TOOLS:
-        recorder.take_tool(command, place.tools.run(*command))
-    for command in ENDLESS_TOOLS:
-        recorder.take_tool(command, place.tools.first_line(*command))
+        endless = command in ENDLESS_TOOLS
+        recorder.take_tool(
+            command, place.tools.first_line(*command) if endless else place.tools.run(*command)
+        )
     return recorder.finish()
 
 
@@ -158,7 +160,7 @@ def _paths(place: Place) -> list[str]:
     root = str(place.root)
     found: set[str] = set()
     for pattern in PATTERNS:  # pathlib's glob has no root: its answers would have to be cut
-        found.update(glob.iglob(pattern, root_dir=root, include_hidden=True))  # noqa: PTH207
+        found.update(glob.iglob(pattern, root_dir=root))  # noqa: PTH207
     for folder in quota_folders(place.root) or []:
         own = os.path.relpath(folder, root)
         found.update(f"{own}/{name}" for name in _GROUP_FILES if is_there(folder / name))
@@ -200,9 +202,9 @@ class _Recorder:
         self._write(f"rootfs/{kept}", f"/{kept}", text)
         self._files.append(f"/{kept}")
 
-    def take_tool(self, command: tuple[str, ...], printed: object) -> None:
+    def take_tool(self, command: tuple[str, ...], printed: Printed) -> None:
         """Keep what a tool printed."""
-        text, reason = printed  # type: ignore[misc]
+        text, reason = printed
         name = " ".join(command)
         if text is None:
             self._tools[name] = reason or "printed nothing"
