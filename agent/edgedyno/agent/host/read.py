@@ -84,7 +84,9 @@ def _read_all(descriptor: int) -> bytes:
 
 def _reason(error: OSError | ValueError) -> str:
     code = getattr(error, "errno", None)
-    return _REASONS.get(code, str(error)) if code is not None else str(error)
+    if code is None:
+        return str(error)
+    return _REASONS.get(code) or getattr(error, "strerror", None) or str(error)
 
 
 def read_text(path: Path | str) -> str | None:

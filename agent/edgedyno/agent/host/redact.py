@@ -45,7 +45,7 @@ _MAC = re.compile(r"\b[0-9a-fA-F]{2}(?:([:-])[0-9a-fA-F]{2})(?:\1[0-9a-fA-F]{2})
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
 # Three colons or more: `0::/` of a control group and `intel-rapl:0:0` are none.
 _IPV6 = re.compile(r"(?<![\w:])[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){3,7}(?![\w:])")
-_SERIAL = re.compile(r"(?im)^(\s*(?:[\w ]*\W)?serial(?:[ _-]?(?:number|no))?\s*[:=]\s*)(\S.*)$")
+_SERIAL = re.compile(r"(?i)(\bserial(?:[ _-]?(?:number|num|no))?\b[\"']?[ \t]*[:=][ \t]*)(\S+)")
 # Ids of containers and machines; a hash of 32 digits or more names something.
 _LONG_ID = re.compile(r"\b[0-9a-fA-F]{32,128}\b")
 _BUILDER = re.compile(r"\(([^()\s@]+)@([^()\s@]+)\)")
