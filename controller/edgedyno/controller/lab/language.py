@@ -31,6 +31,11 @@ def speaking(language: str) -> Iterator[None]:
         _language.reset(token)
 
 
+def phrase(template: str) -> str:
+    """Mark a template that is said later, by whoever uses it, so that whoever translates finds it."""
+    return template
+
+
 def say(template: str, **values: object) -> str:
     """Return `template` in the language that is spoken, with its `{names}` filled in; English where none has it."""
     return catalogue(_language.get()).get(template, template).format(**values)
