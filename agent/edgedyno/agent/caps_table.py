@@ -11,7 +11,7 @@ from edgedyno.core.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgedyno.core.board import Capabilities, CoreSetSpeed, DeviceClock, Host, Speeds
+    from edgedyno.core.board import Capabilities, CoreSetSpeed, DeviceClock, Host, RuntimeInfo, Speeds
 
 INDENT = 9
 MOST_SETS = 10  # a server has a cluster for every four cores
@@ -47,23 +47,32 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str]]:
         yield from _speeds(found.speeds)
     elif found.speeds_reason:
         yield "speed", f"not measured: {found.speeds_reason}"
-    for runtime in found.runtimes:
-        where = f"in {runtime.environment}" if runtime.environment else ""
-        what = " ".join(word for word in (runtime.name, runtime.version, where) if word)
-        yield "runtime", f"{what}: {_availability(runtime.available, runtime.reason)}"
+    yield from _runtimes(found.runtimes)
     for source in found.power:
         watts = "" if source.watts is None else f", {source.watts:.3g} W as recorded"
-        yield (
-            "power",
-            f"{source.source} ({source.scope}): {_availability(source.available, source.reason)}{watts}",
-        )
+        usable = _availability(available=source.available, reason=source.reason)
+        yield "power", f"{source.source} ({source.scope}): {usable}{watts}"
     for each in found.throttle:
-        yield "throttle", f"{each.source}: {_availability(each.available, each.reason)}"
+        yield "throttle", f"{each.source}: {_availability(available=each.available, reason=each.reason)}"
     if not found.throttle:
         yield "throttle", "no counter or flag on this board"
     if found.host:
         yield from (("differs", text) for text in found.host.differs)
         yield from (("file", text) for text in found.host.problems)
+
+
+def _runtimes(runtimes: list[RuntimeInfo]) -> Iterator[tuple[str, str]]:
+    """Tell each that works; those that do not for one and the same reason together."""
+    reasons: dict[tuple[str, str | None], list[str]] = {}
+    for runtime in runtimes:
+        if runtime.available:
+            yield "runtime", f"{runtime.name} {runtime.version or ''} in {runtime.environment}: yes"
+        else:
+            name = f"{runtime.name} {runtime.version}" if runtime.version else runtime.name
+            reasons.setdefault((runtime.environment, runtime.reason), []).append(name)
+    for (environment, reason), names in reasons.items():
+        where = f" in {environment}" if environment else ""
+        yield "runtime", f"{', '.join(names)}{where}: {_availability(available=False, reason=reason)}"
 
 
 def _host(host: Host) -> Iterator[tuple[str, str]]:
@@ -156,5 +165,5 @@ def _quantities(speed: CoreSetSpeed) -> Iterable[str]:
         yield f"{precision} {rate / 1e9:.3g} G operations/s"
 
 
-def _availability(available: bool, reason: str | None) -> str:  # noqa: FBT001 a cell of a table
+def _availability(*, available: bool, reason: str | None) -> str:
     return "yes" if available else f"no ({reason or 'no reason given'})"

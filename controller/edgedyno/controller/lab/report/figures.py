@@ -63,7 +63,9 @@ def draw_figures(
         _ratios(verdict, key),
         _runtimes(verdict, key),
     ]
-    return Figures([one for one in pictures if one is not None], drifts, any_invalid, len(measured) - len(shown))
+    return Figures(
+        [one for one in pictures if one is not None], drifts, any_invalid, len(measured) - len(shown)
+    )
 
 
 def _limited(note: str, *limits: float | None) -> str:
@@ -117,9 +119,7 @@ def _quality(
     return Picture(say("Latency against accuracy"), note)
 
 
-def _against_accuracy(
-    verdict: Verdict, points: Sequence[tuple[Choice, Bounded]], key: str
-) -> Picture | None:
+def _against_accuracy(verdict: Verdict, points: Sequence[tuple[Choice, Bounded]], key: str) -> Picture | None:
     metric = next(choice.accuracy.metric for choice, _ in points if choice.accuracy)
     require = verdict.requirements
     title = say("Latency against accuracy")

@@ -67,9 +67,7 @@ def render_report(
         )
 
 
-def _describe(
-    section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str
-) -> dict[str, Any]:
+def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str) -> dict[str, Any]:
     trials = newest_attempts(section.results)
     source = Source(section.resolved, Labels.of(section.resolved, read), read, budget)
     boards = [

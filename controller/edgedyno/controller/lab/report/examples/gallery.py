@@ -105,9 +105,7 @@ def make_gallery(
     return _Maker(seen, resolved, labels, read, budget, key).gallery()
 
 
-def _variants(
-    results: Sequence[Result], runtime: str | None, read: Callable[[str], bytes]
-) -> list[_Seen]:
+def _variants(results: Sequence[Result], runtime: str | None, read: Callable[[str], bytes]) -> list[_Seen]:
     """Return FP32 and what there is beside it on one runtime, FP32 first."""
     by_runtime: dict[str, dict[str, Result]] = {}
     for result in results:

@@ -90,5 +90,3 @@ def label_of(mark: Mark, names: Sequence[str]) -> str:
 def name_of(index: int, names: Sequence[str]) -> str:
     """Return a class's name, or its number where it has none."""
     return names[index] if 0 <= index < len(names) else str(index)
-
-
