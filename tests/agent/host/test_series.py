@@ -124,11 +124,13 @@ def test_a_long_series_is_thinned_and_loses_no_extreme() -> None:
 
 
 def test_the_journal_keeps_it_over_a_restart(tmp_path: Path) -> None:
-    Journal(tmp_path).add_series(SeriesLog([Moment(1.0, {"cpu": 50.0})], 0.1))
+    Journal(tmp_path).add_series(SeriesLog([Moment(1.0, {"cpu": 50.0})], 0.1, throttle_visible=False))
     again = Journal(tmp_path)
-    again.add_series(SeriesLog([Moment(2.0)], 0.2))
+    assert not again.series().throttle_visible
+    again.add_series(SeriesLog([Moment(2.0)], 0.2, throttle_visible=False))
     again.add_series(SeriesLog())
     kept = Journal(tmp_path).series()
+    assert not kept.throttle_visible
     assert [moment.at for moment in kept.moments] == [1.0, 2.0]
     assert round(kept.cost_seconds, 6) == 0.3
 

@@ -81,7 +81,7 @@ class SeriesLog(Struct, frozen=True):
         return SeriesLog(
             [*self.moments, *later.moments],
             self.cost_seconds + later.cost_seconds,
-            later.throttle_visible or self.throttle_visible,
+            later.throttle_visible,
         )
 
 
