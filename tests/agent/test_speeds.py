@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from edgedyno.agent import speeds
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.speeds import PROGRAM, speed_conditions, with_speeds
+from edgedyno.agent.worker import speed
 from edgedyno.agent.worker.speed import product_model
 from edgedyno.core.board import Capabilities, RuntimeInfo, Speeds
 from edgedyno.core.run import Environment
@@ -43,8 +45,10 @@ def test_a_real_child_measures_and_the_figures_are_kept(
     assert measured is not None
     assert {each.cores for each in measured.sets} >= {"single"}
     for each in measured.sets:
-        assert (each.copy_bytes_per_second or 0) > 0
-        assert set(each.operations_per_second) >= {"fp32", "int8"}
+        had = {*each.operations_per_second, *(["copy"] if each.copy_bytes_per_second else [])}
+        disturbed = {name.split()[0] for name in measured.reasons if name.endswith(f" on {each.cores}")}
+        assert had | disturbed >= {"copy", "fp32", "int8"}
+        assert not had & disturbed
     assert "numpy" in measured.methods["copy"]
     assert f"onnxruntime {onnxruntime.__version__} MatMulInteger" in measured.methods["int8"]
     assert measured.conditions["kernel"] == found.kernel
@@ -89,6 +93,22 @@ def test_an_interpreter_that_is_not_there(tmp_path: Path, found: Capabilities) -
     nowhere = [Environment("default", str(tmp_path / "python"))]
     seen = with_speeds(replace(found, runtimes=[]), nowhere, tmp_path / "s", measure=True)
     assert "cannot be started: No such file or directory" in (seen.speeds_reason or "")
+
+
+def test_calls_that_others_disturb_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of 1 s of which half was had, then one that was had whole; then none."""
+    clock = SimpleNamespace(wall=0.0, cpu=0.0, shares=[1.0, 0.5, 0.4, 1.0, 0.3])
+
+    def step() -> None:
+        share = clock.shares.pop(0) if clock.shares else 0.5
+        clock.cpu += 1.0
+        clock.wall += 1.0 / share
+
+    fake = SimpleNamespace(perf_counter=lambda: clock.wall, process_time=lambda: clock.cpu)
+    monkeypatch.setattr(speed, "time", fake)
+    assert speed.best_rate(step, 10.0, {"threads": 1, "seconds": 1.0}) == 10.0
+    with pytest.raises(RuntimeError, match="at most 50% of them was had"):
+        speed.best_rate(step, 10.0, {"threads": 1, "seconds": 1.0})
 
 
 def test_without_numpy_each_quantity_has_its_reason(tmp_path: Path) -> None:

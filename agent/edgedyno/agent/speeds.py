@@ -135,7 +135,7 @@ def measure_speeds(capabilities: Capabilities, environments: Sequence[Environmen
     for name, cpus in _sets(capabilities).items():
         answer = _ask(python, _request(capabilities, cpus, precisions))
         methods.update(answer["methods"])
-        reasons.update(answer["reasons"])
+        reasons.update({f"{quantity} on {name}": why for quantity, why in answer["reasons"].items()})
         sets.append(
             CoreSetSpeed(
                 cores=name,
