@@ -46,7 +46,7 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str]]:
     if found.speeds:
         yield from _speeds(found.speeds)
     elif found.speeds_reason:
-        yield "speed", f"not measured: {found.speeds_reason}"
+        yield "speed", found.speeds_reason
     yield from _runtimes(found.runtimes)
     for source in found.power:
         watts = "" if source.watts is None else f", {source.watts:.3g} W as recorded"

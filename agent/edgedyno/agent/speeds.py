@@ -85,7 +85,7 @@ def _read(file: Path) -> Speeds | None:
 def _stale(kept: Speeds | None, now: Mapping[str, str]) -> str | None:
     """Return why what is kept does not count; None: it does."""
     if kept is None:
-        return "not measured yet; edgedyno agent caps --measure does it, in some seconds"
+        return "not measured yet: edgedyno agent caps --measure does it, in some seconds"
     changed = [
         f"{name} was {kept.conditions.get(name, 'unknown')}, is {now.get(name, 'unknown')}"
         for name in sorted({*kept.conditions, *now})
