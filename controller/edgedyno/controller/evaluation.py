@@ -81,10 +81,12 @@ async def verdicts_of(database: Database, laboratory: Laboratory, job: str) -> b
     return made
 
 
-async def report_of(database: Database, laboratory: Laboratory, job: str) -> str:
+async def report_of(
+    database: Database, laboratory: Laboratory, job: str, *, language: str, images: bool
+) -> str:
     """Return a job's report as one HTML page."""
     evidence = await database.read(read_evidence, job)
-    return await laboratory.report(evidence.results, evidence.resolved)
+    return await laboratory.report(evidence.results, evidence.resolved, language=language, images=images)
 
 
 def _kept_verdicts(connection: Connection, job: str) -> tuple[str | None, str | None]:

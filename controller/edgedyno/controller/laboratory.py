@@ -49,8 +49,10 @@ class Laboratory(Protocol):
     async def judge(self, results: list[Result], spec: JobSpec) -> bytes:
         """Return the verdicts as a JSON list."""
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return one HTML page."""
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, *, language: str, images: bool
+    ) -> str:
+        """Return one HTML page in `language`, with images of the data set or without."""
 
     async def close(self) -> None:
         """End what runs for it."""
@@ -90,6 +92,9 @@ class Report(Task, frozen=True):
 
     results: list[Result]
     resolved: ResolvedJob
+    language: str
+    images: bool
+    """Whether images of the data set may be on the page."""
 
 
 AnyTask = Build | Score | Judge | Report
@@ -134,9 +139,12 @@ class ChildLaboratory:
         """Return the verdicts as a JSON list."""
         return await self._evaluator.ask(Judge(results, spec))
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return one HTML page."""
-        return msgspec.json.decode(await self._evaluator.ask(Report(results, resolved)), type=str)
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, *, language: str, images: bool
+    ) -> str:
+        """Return one HTML page in `language`, with images of the data set or without."""
+        task = Report(results, resolved, language, images)
+        return msgspec.json.decode(await self._evaluator.ask(task), type=str)
 
     async def close(self) -> None:
         """End the children."""

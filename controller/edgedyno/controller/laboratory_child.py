@@ -45,10 +45,11 @@ def do(task: AnyTask, store_dir: Path) -> Any:
 
     if isinstance(task, Judge):
         return judge(task.results, spec=task.spec, read=read)
-    from edgedyno.controller.lab.report import Section, render_report
+    from edgedyno.controller.lab.report import judge_and_render
 
-    verdicts = judge(task.results, spec=task.resolved.spec, read=read)
-    return render_report([Section(verdicts, task.results, task.resolved)], read=read)
+    return judge_and_render(
+        [(task.results, task.resolved)], read=read, language=task.language, images=task.images
+    )
 
 
 def answer(line: bytes, store_dir: Path) -> dict[str, Any]:

@@ -82,9 +82,12 @@ class ScriptedLaboratory:
             [{"board": b, "model": one.model, "recommended": [one.trial]} for b, one in sorted(first.items())]
         )
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return a page that counts the results."""
-        return f"<!doctype html><p>{len(results)} results of {resolved.spec.name}</p>"
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, *, language: str, images: bool
+    ) -> str:
+        """Return a page that counts the results and tells how it was asked for."""
+        words = f"{len(results)} results of {resolved.spec.name}"
+        return f"<!doctype html><html lang={language}><p>{words}{'' if images else ', no images'}</p>"
 
     async def close(self) -> None:
         """Do nothing: nothing runs."""

@@ -63,8 +63,8 @@ async def test_a_child_builds_judges_and_reports(
     assert [each.trial for each in scored] == ["t1"]
     verdicts = msgspec.json.decode(await lab.judge([one], resolved.spec))
     assert [verdict["board"] for verdict in verdicts] == ["rpi4"]
-    page = await lab.report([one], resolved)
-    assert page.lstrip().lower().startswith("<!doctype html>")
+    page = await lab.report([one], resolved, language="zh", images=True)
+    assert page.lstrip().lower().startswith('<!doctype html>\n<html lang="zh-cn">')
 
 
 async def test_a_format_without_builder_fails_alone(store: ContentStore, resolved: ResolvedJob) -> None:

@@ -80,9 +80,7 @@ def name_variants(results: Sequence[Result]) -> dict[str, str]:
     """Return a name for each trial's variant: the precision, and the runtime and format where they vary."""
     runtimes = {(result.runtime, result.runtime_version) for result in results}
     several = {name for name, count in Counter(name for name, _ in runtimes).items() if count > 1}
-    formats = Counter(
-        runtime for runtime, _ in {(result.runtime, result.format) for result in results}
-    )
+    formats = Counter(runtime for runtime, _ in {(result.runtime, result.format) for result in results})
     names = {}
     for result in results:
         parts = [name_precision(result)]
@@ -116,7 +114,9 @@ def describe_fidelity(results: Sequence[Result]) -> FidelityTables:
         for result in variants
         if result.precision != "fp32" and (reason := _missing(result)) is not None
     )
-    return FidelityTables(agreements, outputs, [retell(one) for one in references], tests, reasons.most_common())
+    return FidelityTables(
+        agreements, outputs, [retell(one) for one in references], tests, reasons.most_common()
+    )
 
 
 def _missing(result: Result) -> str | None:

@@ -126,9 +126,7 @@ def _more(choice: Choice) -> list[Figure]:
 
 
 def _share(share: Bounded) -> tuple[str, str]:
-    return quantities.format_percent(share.value), _interval(
-        share.low, share.high, quantities.format_percent
-    )
+    return quantities.format_percent(share.value), _interval(share.low, share.high, quantities.format_percent)
 
 
 def _interval(low: float | None, high: float | None, write: Callable[[float], str]) -> str:

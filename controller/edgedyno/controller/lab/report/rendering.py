@@ -19,7 +19,7 @@ from edgedyno.controller.lab.report.examples.labels import Labels
 from edgedyno.controller.lab.report.fidelity import agreement_columns, output_columns
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
 from edgedyno.controller.lab.report.words import STAGES, limit_in_words
-from edgedyno.controller.lab.verdict import Verdict, newest_attempts, quantities
+from edgedyno.controller.lab.verdict import Verdict, judge, newest_attempts, quantities
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.result import Result
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HTML_LANGUAGES = {ENGLISH: "en", "zh": "zh-CN"}
 # Three words or more of English in a page of another language: what no catalogue has, or a name of several words.
-_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'’/.-]*(?:[ ,;:()]+[\w'’%/.()-]+){2,}")
+_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'/.-]*(?:[ ,;:()]+[\w'%/.()-]+){2,}")
 
 
 class Section(Struct, frozen=True):
@@ -67,9 +67,23 @@ def render_report(
         )
 
 
-def _describe(
-    section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str
-) -> dict[str, Any]:
+def judge_and_render(
+    jobs: Sequence[tuple[list[Result], ResolvedJob]],
+    *,
+    read: Callable[[str], bytes],
+    language: str = ENGLISH,
+    images: bool = True,
+) -> str:
+    """Return the page of jobs with their verdicts made in its language."""
+    with speaking(language):
+        sections = [
+            Section(judge(results, spec=resolved.spec, read=read), results, resolved)
+            for results, resolved in jobs
+        ]
+    return render_report(sections, read=read, language=language, images=images)
+
+
+def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str) -> dict[str, Any]:
     trials = newest_attempts(section.results)
     source = Source(section.resolved, Labels.of(section.resolved, read), read, budget)
     boards = [

@@ -105,9 +105,7 @@ def make_gallery(
     return _Maker(seen, resolved, labels, read, budget, key).gallery()
 
 
-def _variants(
-    results: Sequence[Result], runtime: str | None, read: Callable[[str], bytes]
-) -> list[_Seen]:
+def _variants(results: Sequence[Result], runtime: str | None, read: Callable[[str], bytes]) -> list[_Seen]:
     """Return FP32 and what there is beside it on one runtime, FP32 first."""
     by_runtime: dict[str, dict[str, Result]] = {}
     for result in results:
@@ -199,18 +197,19 @@ class _Maker:
         return [row for row in rows if row[1] and max(one.amount for one in row[1]) >= LEAST_CHANGE]
 
     def _drop_the_unchanged(self, rows: list[tuple[Image, list[Change]]]) -> None:
-        """Leave out variants that see the same as FP32 in every image: a column of equal pictures tells nothing."""
+        """Leave out variants that find what FP32 finds in every image: a column of equal pictures tells nothing."""
         for place in reversed(range(len(self._others))):
-            most = max((changes[place].amount for _, changes in rows), default=0.0)
-            if most >= LEAST_CHANGE:
+            ours = [changes[place] for _, changes in rows]
+            most = max((change.amount for change in ours), default=0.0)
+            if most >= LEAST_CHANGE and any(change.lost or change.new for change in ours):
                 continue
             other = self._others.pop(place)
             for _, changes in rows:
                 changes.pop(place)
             self._notes.append(
                 say(
-                    "{variant} sees the same as FP32 in all {count} images: scores shift by at most {shift} an "
-                    "image in all.",
+                    "{variant} finds the same objects as FP32 in all {count} images; its scores shift by at most "
+                    "{shift} in all in one image.",
                     variant=name_precision(other.result),
                     count=len(rows),
                     shift=f"{most:.3f}",
