@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from edgedyno.controller import evaluation
 from edgedyno.controller.api.parts import json_answer, parts_of, read_body
+from edgedyno.controller.lab.language import LANGUAGES
 from edgedyno.controller.lifecycle import find_job
 from edgedyno.controller.store import executions, results
 from edgedyno.controller.store import jobs as store
@@ -59,17 +60,31 @@ async def retry(request: Request) -> Response:
 
 
 async def verdict(request: Request) -> Response:
-    """Show a job's verdicts."""
+    """Show a job's verdicts, and those over several boards."""
     parts = parts_of(request)
-    made = await evaluation.verdicts_of(parts.database, parts.laboratory, request.path_params["job"])
-    return json_answer({"verdicts": msgspec.Raw(made)})
+    made = await evaluation.verdicts_of(
+        parts.database, parts.laboratory, request.path_params["job"], language=_language(request)
+    )
+    return json_answer(msgspec.Raw(made))
 
 
 async def report(request: Request) -> Response:
     """Show a job's report."""
     parts = parts_of(request)
-    page = await evaluation.report_of(parts.database, parts.laboratory, request.path_params["job"])
+    page = await evaluation.report_of(
+        parts.database, parts.laboratory, request.path_params["job"], language=_language(request)
+    )
     return HTMLResponse(page)
+
+
+def _language(request: Request) -> str:
+    """Return the language that is asked for; raises ConfigError where there is no catalogue of it."""
+    wanted = request.query_params.get("language", LANGUAGES[0])
+    if wanted not in LANGUAGES:
+        raise ConfigError(
+            f"language: found {wanted!r}, expected one of {', '.join(LANGUAGES)}", code="request.invalid"
+        )
+    return wanted
 
 
 async def list_results(request: Request) -> Response:
