@@ -95,7 +95,8 @@ def guesses(
         )
         scores = rng.beta(1, 8, more).tolist()
         boxes += [
-            Detection(spot[0], spot[1], spot[2], spot[3], score, int(kind)) for spot, score, kind in zip(spots, scores, index, strict=True)
+            Detection(spot[0], spot[1], spot[2], spot[3], score, int(kind))
+            for spot, score, kind in zip(spots, scores, index, strict=True)
         ]
     return [ImagePrediction(image, detections=boxes[:per_image]) for image, boxes in found.items()]
 
