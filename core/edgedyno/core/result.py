@@ -170,6 +170,20 @@ class SelfTest(Struct, frozen=True):
     """A code such as `input.colour-order`; None when it passed or nothing explains it."""
 
 
+class ImagesShown(Struct, frozen=True, omit_defaults=True):
+    """How many images a variant was shown in the accuracy pass, and those it has no prediction for.
+
+    The failed ones stay in the denominator: each counts as an image in which nothing was seen.
+    """
+
+    shown: int
+    failed: int = 0
+    codes: dict[str, int] = {}
+    """How many failed with each code, such as `image.truncated`."""
+    first: list[str] = []
+    """The first that failed, each with its code and a sentence."""
+
+
 class ThreadsCheck(Struct, frozen=True):
     """Whether another number of threads predicts the same, on a few images."""
 
@@ -311,6 +325,8 @@ class Result(Struct, frozen=True, kw_only=True):
     selftest: SelfTest | None = None
     selftest_reason: str | None = None
     threads_check: ThreadsCheck | None = None
+    images: ImagesShown | None = None
+    """What the accuracy pass showed; None where there was none."""
     conditions: Conditions
     validity: Validity
     samples_sha256: Sha256 | None = None
@@ -398,7 +414,7 @@ class ImagePrediction(Struct, frozen=True, omit_defaults=True):
     classes: list[tuple[int, float]] = []
     """Best classes with their scores, best first."""
     error: str | None = None
-    """Why there is no prediction; the image still counts in the denominator."""
+    """Why there is no prediction, as `code: sentence`; the image still counts in the denominator."""
 
 
 class Predictions(Struct, frozen=True):

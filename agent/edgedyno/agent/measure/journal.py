@@ -17,7 +17,15 @@ from msgspec import Struct
 from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
-from edgedyno.core.result import Burst, EnergySummary, PowerSummary
+from edgedyno.core.result import (
+    Burst,
+    EnergySummary,
+    Fidelity,
+    ImagesShown,
+    PowerSummary,
+    SelfTest,
+    ThreadsCheck,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +77,22 @@ class TrialLog(Struct):
     """Why there is no profile; both are None until it was asked for."""
 
 
+class OutputSigns(Struct):
+    """Signs of life of one raw output over a pass: in how many images it held what."""
+
+    name: str
+    images: int = 0
+    not_a_number: int = 0
+    infinite: int = 0
+    flat: int = 0
+    """All of its values were the same."""
+    repeated: int = 0
+    """It was the same as for the image before: `images - 1` of them are a constant output."""
+    low: float | None = None
+    """The smallest value of all images; None where none was finite."""
+    high: float | None = None
+
+
 class PassLog(Struct):
     """What the accuracy pass of one variant on one runtime gave."""
 
@@ -84,6 +108,14 @@ class PassLog(Struct):
     """Of each image that could be prepared."""
     postprocess_seconds: list[float] = []
     """Of each output that could be decoded."""
+    images: ImagesShown | None = None
+    outputs: list[OutputSigns] = []
+    fidelity: Fidelity | None = None
+    """Raw outputs against FP32's; the agreement of detections is for scoring to fill in."""
+    fidelity_reason: str | None = None
+    threads_check: ThreadsCheck | None = None
+    selftest: SelfTest | None = None
+    selftest_reason: str | None = None
 
 
 class RunLog(Struct):

@@ -62,10 +62,15 @@ async def retry(request: Request) -> Response:
 
 
 async def verdict(request: Request) -> Response:
-    """Show a job's verdicts."""
+    """Show a job's verdicts, and those over several boards."""
     parts = parts_of(request)
-    made = await evaluation.verdicts_of(parts.database, parts.laboratory, request.path_params["job"])
-    return json_answer({"verdicts": msgspec.Raw(made)})
+    made = await evaluation.verdicts_of(
+        parts.database,
+        parts.laboratory,
+        request.path_params["job"],
+        language=_choice(request, "language", LANGUAGES),
+    )
+    return json_answer(msgspec.Raw(made))
 
 
 async def report(request: Request) -> Response:

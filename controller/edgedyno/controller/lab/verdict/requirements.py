@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.fidelity import judge_agreement, judge_selftest
 from edgedyno.controller.lab.verdict.measured import QUANTITIES, Measured, Quantity
 from edgedyno.controller.lab.verdict.model import Judgement, Outcome
 from edgedyno.controller.lab.verdict.phrases import in_brackets, listed
@@ -26,7 +27,7 @@ _CLEAR = phrase("{quantity} {found}")
 
 
 def judge_requirements(result: Result, require: Require) -> list[Judgement]:
-    """Judge each declared requirement, in the order of the job specification's fields."""
+    """Judge each declared requirement, in the order of the job specification's fields, and what no job allows."""
     judgements = [
         _judge(quantity, limit, result)
         for quantity in QUANTITIES
@@ -34,7 +35,7 @@ def judge_requirements(result: Result, require: Require) -> list[Judgement]:
     ]
     if require.accuracy is None and require.accuracy_drop is None:
         judgements += _collapse(result)
-    return judgements
+    return [*judge_selftest(result), *judgements, *judge_agreement(result, require)]
 
 
 def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
