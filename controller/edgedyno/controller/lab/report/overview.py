@@ -73,7 +73,7 @@ def _scenario(choice: Choice) -> Figure:
     parts = [write_missed(choice.deadlines)] if choice.deadlines else []
     if choice.soak:
         parts.append(say("{ratio} times the first minute", ratio=f"{choice.soak.slowdown.value:.2f}"))
-    return Figure(choice.scenario, write_short(choice), say(", ").join(parts))
+    return Figure(choice.scenario.capitalize(), write_short(choice), say(", ").join(parts))
 
 
 def _accuracy(choice: Choice, result: Result | None) -> Figure:
