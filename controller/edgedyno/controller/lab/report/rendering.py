@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HTML_LANGUAGES = {ENGLISH: "en", "zh": "zh-CN"}
 # Three words or more of English in a page of another language: what no catalogue has, or a name of several words.
-_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'/.-]*(?:[ ,;:()]+[\w'%/.()-]+){2,}")
+_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'/.-]*(?:[ ,;:()]+[\w'%/.()-]+){2,}", re.ASCII)
 
 
 class Section(Struct, frozen=True):
