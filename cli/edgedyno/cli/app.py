@@ -29,6 +29,10 @@ Url = Annotated[
         "--controller", envvar="EDGEDYNO_CONTROLLER_URL", help="The controller's address.", metavar="URL"
     ),
 ]
+Language = Annotated[str, typer.Option("--language", help="Of the report: en or zh.")]
+Images = Annotated[
+    bool, typer.Option("--images/--no-images", help="Whether the report shows images of the data set.")
+]
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 app = typer.Typer(
@@ -76,12 +80,17 @@ def run(
         ),
     ] = None,
     *,
+    language: Language = "en",
+    images: Images = True,
     as_json: Json = False,
 ) -> None:
     """Run a job on this machine, without broker or controller."""
     from edgedyno.cli.run import run_job
 
-    raise typer.Exit(run_job(job, out=out, pythons=runtime_python or [], as_json=as_json))
+    code = run_job(
+        job, out=out, pythons=runtime_python or [], as_json=as_json, language=language, images=images
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -274,13 +283,19 @@ def compare(first: str, second: str, url: Url = DEFAULT_URL, *, as_json: Json = 
 @app.command()
 def report(
     job: str,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write (default: JOB.html).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write (default: JOB.html)."),
+    ] = None,
     url: Url = DEFAULT_URL,
+    *,
+    language: Language = "en",
+    images: Images = True,
 ) -> None:
-    """Write the report of a job as one self-contained HTML file."""
+    """Write the report of a job, or of the folder that `edgedyno run --out` wrote, as one self-contained HTML file."""
     from edgedyno.cli.verdict import write_report
 
-    write_report(job, out=out, url=url)
+    write_report(job, out=out, url=url, language=language, images=images)
 
 
 @models.command("list")

@@ -9,7 +9,7 @@ import msgspec
 
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, say, stdout
-from edgedyno.cli.places import write_atomic
+from edgedyno.cli.places import cache_folder, read_results, write_atomic
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,13 +55,47 @@ def text_width() -> int:
     return min(max(stdout().width, LEAST_WIDTH), MOST_WIDTH) if stdout().is_terminal else PLAIN_WIDTH
 
 
-def write_report(job: str, *, out: Path | None, url: str) -> None:
-    """Fetch the report of a job into a file."""
-    with Controller(url) as controller:
-        page = controller.text(f"/jobs/{job}/report")
-    target = out or Path(f"{job}.html")
-    write_atomic(target, page.encode())
-    say(f"wrote {target}")
+def write_report(job: str, *, out: Path | None, url: str, language: str, images: bool) -> None:
+    """Write the report of a job of the controller, or of a results folder, into a file."""
+    language = known_language(language)
+    if Path(job).is_dir():
+        page, target = _report_of_folder(Path(job), language, images=images), Path(job) / "report.html"
+    else:
+        with Controller(url) as controller:
+            query = f"language={language}&images={'yes' if images else 'no'}"
+            page, target = controller.text(f"/jobs/{job}/report?{query}"), Path(f"{job}.html")
+    write_atomic(out or target, page.encode())
+    say(f"wrote {out or target}")
+
+
+def known_language(language: str) -> str:
+    """Return a language that reports are written in. Raises ConfigError (language)."""
+    from edgedyno.controller.lab.language import LANGUAGES
+
+    if language not in LANGUAGES:
+        raise ConfigError(
+            f"--language: found {language!r}, expected one of {', '.join(LANGUAGES)}", code="language"
+        )
+    return language
+
+
+def _report_of_folder(folder: Path, language: str, *, images: bool) -> str:
+    from edgedyno.controller.lab.files import ContentStore
+    from edgedyno.controller.lab.report import judge_and_render
+    from edgedyno.core.manifest import ResolvedJob
+
+    try:
+        resolved = msgspec.json.decode((folder / "job.json").read_bytes(), type=ResolvedJob)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{folder / 'job.json'}: no job here ({error})", code="results.missing") from error
+    store = ContentStore(cache_folder() / "store")
+
+    def read(sha256: str) -> bytes:
+        """Take what the folder holds, and images and labels from where `edgedyno run` left them."""
+        kept = next(folder.glob(f"*/{sha256}*"), None)
+        return store.read(sha256) if kept is None else kept.read_bytes()
+
+    return judge_and_render([(read_results(folder), resolved)], read=read, language=language, images=images)
 
 
 def decode_verdicts(data: object) -> list[Verdict]:

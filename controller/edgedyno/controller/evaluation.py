@@ -88,11 +88,13 @@ async def verdicts_of(
     return made
 
 
-async def report_of(database: Database, laboratory: Laboratory, job: str, *, language: str = ENGLISH) -> str:
-    """Return a job's report as one HTML page."""
+async def report_of(
+    database: Database, laboratory: Laboratory, job: str, *, language: str = ENGLISH, images: bool = True
+) -> str:
+    """Return a job's report as one HTML page, with images of the data set or without."""
     evidence = await database.read(read_evidence, job)
     context = await database.read(_read_context, job, language)
-    return await laboratory.report(evidence.results, evidence.resolved, context)
+    return await laboratory.report(evidence.results, evidence.resolved, context, images=images)
 
 
 def _kept_verdicts(connection: Connection, job: str) -> tuple[str | None, str | None]:

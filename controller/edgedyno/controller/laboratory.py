@@ -49,8 +49,10 @@ class Laboratory(Protocol):
     async def judge(self, results: list[Result], spec: JobSpec, context: Context) -> bytes:
         """Return the verdicts, and those over several boards, as a JSON object of `verdicts` and `groups`."""
 
-    async def report(self, results: list[Result], resolved: ResolvedJob, context: Context) -> str:
-        """Return one HTML page."""
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return one HTML page, with images of the data set or without."""
 
     async def close(self) -> None:
         """End what runs for it."""
@@ -102,6 +104,8 @@ class Report(Task, frozen=True):
     results: list[Result]
     resolved: ResolvedJob
     context: Context
+    images: bool
+    """Whether images of the data set may be on the page."""
 
 
 AnyTask = Build | Score | Judge | Report
@@ -146,9 +150,11 @@ class ChildLaboratory:
         """Return the verdicts, and those over several boards, as a JSON object of `verdicts` and `groups`."""
         return await self._evaluator.ask(Judge(results, spec, context))
 
-    async def report(self, results: list[Result], resolved: ResolvedJob, context: Context) -> str:
-        """Return one HTML page."""
-        page = await self._evaluator.ask(Report(results, resolved, context))
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return one HTML page, with images of the data set or without."""
+        page = await self._evaluator.ask(Report(results, resolved, context, images))
         return msgspec.json.decode(page, type=str)
 
     async def close(self) -> None:

@@ -62,8 +62,8 @@ def _tell(task: Judge | Report, read: Callable[[str], bytes]) -> Any:
         return {"verdicts": verdicts, "groups": groups}
     from edgedyno.controller.lab.report import Section, render_report
 
-    section = Section(verdicts, task.results, task.resolved)
-    return render_report([section], read=read, language=context.language)
+    section = Section(verdicts, task.results, task.resolved, groups)
+    return render_report([section], read=read, language=context.language, images=task.images)
 
 
 def answer(line: bytes, store_dir: Path) -> dict[str, Any]:

@@ -93,9 +93,12 @@ class ScriptedLaboratory:
         ]
         return msgspec.json.encode({"verdicts": verdicts, "groups": []})
 
-    async def report(self, results: list[Result], resolved: ResolvedJob, context: Context) -> str:
-        """Return a page that counts the results."""
-        return f"<!doctype html><p>{len(results)} results of {resolved.spec.name}</p>"
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return a page that counts the results and tells how it was asked for."""
+        words = f"{len(results)} results of {resolved.spec.name}"
+        return f"<!doctype html><html lang={context.language}><p>{words}{'' if images else ', no images'}</p>"
 
     async def close(self) -> None:
         """Do nothing: nothing runs."""

@@ -64,8 +64,8 @@ async def test_a_child_builds_judges_and_reports(
     told = msgspec.json.decode(await lab.judge([one], resolved.spec, Context()))
     assert [verdict["board"] for verdict in told["verdicts"]] == ["rpi4"]
     assert told["groups"] == []
-    page = await lab.report([one], resolved, Context())
-    assert page.lstrip().lower().startswith("<!doctype html>")
+    page = await lab.report([one], resolved, Context(language="zh"), images=True)
+    assert page.lstrip().lower().startswith('<!doctype html>\n<html lang="zh-cn">')
 
 
 async def test_a_format_without_builder_fails_alone(store: ContentStore, resolved: ResolvedJob) -> None:

@@ -17,6 +17,8 @@ from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import ResolvedJob, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
     from starlette.requests import Request
 
@@ -63,28 +65,35 @@ async def verdict(request: Request) -> Response:
     """Show a job's verdicts, and those over several boards."""
     parts = parts_of(request)
     made = await evaluation.verdicts_of(
-        parts.database, parts.laboratory, request.path_params["job"], language=_language(request)
+        parts.database,
+        parts.laboratory,
+        request.path_params["job"],
+        language=_choice(request, "language", LANGUAGES),
     )
     return json_answer(msgspec.Raw(made))
 
 
 async def report(request: Request) -> Response:
-    """Show a job's report."""
+    """Show a job's report, in the language that is asked for, with the data set's images unless `images=no`."""
     parts = parts_of(request)
     page = await evaluation.report_of(
-        parts.database, parts.laboratory, request.path_params["job"], language=_language(request)
+        parts.database,
+        parts.laboratory,
+        request.path_params["job"],
+        language=_choice(request, "language", LANGUAGES),
+        images=_choice(request, "images", ("yes", "no")) == "yes",
     )
     return HTMLResponse(page)
 
 
-def _language(request: Request) -> str:
-    """Return the language that is asked for; raises ConfigError where there is no catalogue of it."""
-    wanted = request.query_params.get("language", LANGUAGES[0])
-    if wanted not in LANGUAGES:
+def _choice(request: Request, name: str, known: Sequence[str]) -> str:
+    """Return a query parameter that has to be one of `known`, the first where it is not given."""
+    found = request.query_params.get(name, known[0])
+    if found not in known:
         raise ConfigError(
-            f"language: found {wanted!r}, expected one of {', '.join(LANGUAGES)}", code="request.invalid"
+            f"{name}: found {found!r}, expected one of {', '.join(known)}", code="request.invalid"
         )
-    return wanted
+    return found
 
 
 async def list_results(request: Request) -> Response:

@@ -66,9 +66,7 @@ def describe_classes(results: Sequence[Result], boxes: Mapping[str, int]) -> lis
             continue
         seen.add(key)
         scores = result.accuracy.classes if result.accuracy else {}
-        rows = [
-            ClassDrop(name, one, boxes.get(name), scores.get(name)) for name, one in drop.classes.items()
-        ]
+        rows = [ClassDrop(name, one, boxes.get(name), scores.get(name)) for name, one in drop.classes.items()]
         rows.sort(key=lambda row: (-row.drop.value, row.name))
         found.append(ClassDrops(names[result.trial], result.precision, rows))
     return found

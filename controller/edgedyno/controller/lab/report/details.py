@@ -136,7 +136,9 @@ def describe_scenario(choices: Sequence[Choice], results: Mapping[str, Result]) 
     }.get(scenario_kind(measured[0][1]), ((), None))
     if write is None:
         return None
-    return Table([say(column) for column in columns], [(choice, write(result)) for choice, result in measured])
+    return Table(
+        [say(column) for column in columns], [(choice, write(result)) for choice, result in measured]
+    )
 
 
 def _deadlines(result: Result) -> list[str]:

@@ -59,5 +59,12 @@ def _rows(profile: OperatorProfile) -> list[tuple[str, int, str, float]]:
     if rest:
         seconds, share = sum(each.seconds for each in rest), sum(each.share for each in rest)
         count = sum(each.count for each in rest)
-        rows.append((say("{count} other types", count=len(rest)), count, quantities.format_seconds(seconds), 100 * share))
+        rows.append(
+            (
+                say("{count} other types", count=len(rest)),
+                count,
+                quantities.format_seconds(seconds),
+                100 * share,
+            )
+        )
     return rows

@@ -55,7 +55,10 @@ def _reason(choice: Choice) -> str:
 
 def name_all(group: Sequence[Choice], choices: Iterable[Choice]) -> str:
     """Name a group's trials; those of a variant by its name alone where all of them are in it."""
-    heads = Counter(_head(choice) for choice in choices if choice.state != "not tried")
+    everyone = [choice for choice in choices if choice.state != "not tried"]
+    if len(group) == len(everyone) > 1:
+        return say("All {count} trials", count=len(group))
+    heads = Counter(map(_head, everyone))
     ours = Counter(_head(choice) for choice in group)
     names: dict[str, None] = {}
     for choice in group:

@@ -41,7 +41,9 @@ class Reproduction:
 
 def describe_reproduction(resolved: ResolvedJob, results: Sequence[Result]) -> Reproduction:
     """Return the job and its files."""
-    files = [File(say(ROLES["source"]), resolved.source.name or resolved.model.source, resolved.source.sha256)]
+    files = [
+        File(say(ROLES["source"]), resolved.source.name or resolved.model.source, resolved.source.sha256)
+    ]
     variants = {
         result.variant_sha256: f"{result.precision} {result.format}{_size(result.size_bytes)}"
         for result in results

@@ -75,9 +75,7 @@ def compare(reference: ImagePrediction, variant: ImagePrediction) -> Change:
             marks.append(Mark("lost", detection))
             lost += 1
     fresh = [
-        one
-        for place, one in enumerate(ours)
-        if place not in partner.values() and one.score >= SHOWN_SCORE
+        one for place, one in enumerate(ours) if place not in partner.values() and one.score >= SHOWN_SCORE
     ]
     marks += [Mark("new", one) for one in fresh]
     return Change(marks, amount + sum(one.score for one in fresh), kept, lost, len(fresh))

@@ -38,9 +38,7 @@ class _Series(NamedTuple):
     valid: NDArray[np.bool_]
 
 
-def draw_drifts(
-    choices: Sequence[tuple[Choice, Samples | None]], key: str
-) -> tuple[list[Drift], bool]:
+def draw_drifts(choices: Sequence[tuple[Choice, Samples | None]], key: str) -> tuple[list[Drift], bool]:
     """Draw a panel for each trial, all on one scale; also tell whether any burst is invalid."""
     series = [one for choice, samples in choices if (one := _series(choice, samples)) is not None]
     if not series:

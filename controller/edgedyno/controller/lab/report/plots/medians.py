@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 MILLI = 1e3
 
 
-def draw_medians(
-    choices: Sequence[Choice], limit_seconds: float | None, key: str
-) -> Markup | None:
+def draw_medians(choices: Sequence[Choice], limit_seconds: float | None, key: str) -> Markup | None:
     """Draw a bar from zero, a dot at the median and a whisker over its interval for each trial."""
     rows = [(choice, latency) for choice in choices if (latency := choice.latency_seconds) is not None]
     if not rows:

@@ -77,9 +77,7 @@ def draw_runtimes(
     return _draw(rows, margin, key, say("Runtime against runtime"), sides)
 
 
-def _draw(
-    rows: Sequence[_Row], margin: float, key: str, title: str, sides: tuple[str, str]
-) -> Markup | None:
+def _draw(rows: Sequence[_Row], margin: float, key: str, title: str, sides: tuple[str, str]) -> Markup | None:
     if not rows:
         return None
     drawing = draw_rows([(row.label, _value(row.ratio)) for row in rows])
