@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import precision_in_words, runtime_name
+from edgedyno.controller.lab.verdict.measured import BY_PREDICTIONS
 from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, listed, sentences
 from edgedyno.controller.lab.verdict.states import is_simulated, void_reason
 from edgedyno.core.precision import ran_otherwise
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Result
 
 
-BY_PREDICTIONS = {
-    "accuracy",
-    "accuracy_drop",
-    "agreement",
-    "accuracy_collapse",
-    "agreement_collapse",
-    "selftest",
-}
 MANY_RUNTIMES = 3  # what each of so many did in detail would bury the rest
 # What would be written as 0 pt.
 WORTH_NAMING = 0.0005
