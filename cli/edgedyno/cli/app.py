@@ -29,7 +29,14 @@ Url = Annotated[
         "--controller", envvar="EDGEDYNO_CONTROLLER_URL", help="The controller's address.", metavar="URL"
     ),
 ]
-Language = Annotated[str, typer.Option("--language", help="Of the report: en or zh.")]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        help="Of words and report: en or zh (default: the system's, else en).",
+        metavar="LANGUAGE",
+    ),
+]
 Images = Annotated[
     bool, typer.Option("--images/--no-images", help="Whether the report shows images of the data set.")
 ]
@@ -80,7 +87,7 @@ def run(
         ),
     ] = None,
     *,
-    language: Language = "en",
+    language: Language = None,
     images: Images = True,
     as_json: Json = False,
 ) -> None:
@@ -262,11 +269,32 @@ def results_export(
 
 
 @app.command()
-def verdict(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
-    """Print the verdict of a job, or of the folder that `edgedyno run --out` wrote."""
-    from edgedyno.cli.verdict import show_verdict
+def verdict(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(help="Jobs of the controller, or folders of `edgedyno run --out`.", metavar="JOB..."),
+    ],
+    url: Url = DEFAULT_URL,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the report into this file too.", metavar="FILE")
+    ] = None,
+    *,
+    open_report: Annotated[
+        bool, typer.Option("--open", help="Write the report and open it in the browser.")
+    ] = False,
+    language: Language = None,
+    as_json: Json = False,
+) -> None:
+    """Say what to deploy: of each model and board, and of several boards together.
 
-    raise typer.Exit(show_verdict(job, url=url, as_json=as_json))
+    Ends with 1 where a declared requirement is not met, or cannot be told to be.
+    """
+    from edgedyno.cli.verdict import show_verdicts
+
+    code = show_verdicts(
+        jobs, url=url, as_json=as_json, language=language, report=report_file, open_report=open_report
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -289,7 +317,7 @@ def report(
     ] = None,
     url: Url = DEFAULT_URL,
     *,
-    language: Language = "en",
+    language: Language = None,
     images: Images = True,
 ) -> None:
     """Write the report of a job, or of the folder that `edgedyno run --out` wrote, as one self-contained HTML file."""

@@ -46,11 +46,11 @@ def run_job(
     out: Path | None,
     pythons: list[str],
     as_json: bool,
-    language: str = "en",
+    language: str | None = None,
     images: bool = True,
 ) -> int:
     """Run the job; return 1 where a requirement is not met or nothing could be measured, else 0."""
-    language = known_language(language)
+    spoken = known_language(language)
     spec = load_job(path)
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
@@ -63,6 +63,7 @@ def run_job(
         return files[sha256].read_bytes() if sha256 in files else store.read(sha256)
 
     # Scoring and plotting bring large libraries: not before the measuring is over, nor for a job with a mistake.
+    from edgedyno.controller.lab.language import ENGLISH, speaking
     from edgedyno.controller.lab.scoring import score_results
     from edgedyno.controller.lab.verdict import judge
 
@@ -71,12 +72,13 @@ def run_job(
     _write(folder, results, verdicts, resolved, read)
     from edgedyno.controller.lab.report import judge_and_render
 
-    page = judge_and_render([(results, resolved)], read=read, language=language, images=images)
+    page = judge_and_render([(results, resolved)], read=read, language=spoken, images=images)
     write_atomic(folder / "report.html", page.encode())
     if as_json:
         print_json({"results": results, "verdicts": verdicts})
     else:
-        print_verdicts(verdicts)
+        with speaking(spoken):
+            print_verdicts(verdicts if spoken == ENGLISH else judge(results, spec=spec, read=read))
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
 

@@ -9,7 +9,7 @@ import pytest
 from edgedyno.controller.lab.language import catalogue, records, retell, say, speaking
 from edgedyno.controller.lab.report import judge_and_render
 from edgedyno.core.job import Require
-from tests.controller.report.sources import record_shapes, spoken_templates
+from tests.controller.report.templates import record_shapes, spoken_templates
 from tests.controller.report.test_report import resolved_job
 from tests.controller.synthetic import SWEEP, Lab, Trial, failed
 
@@ -19,7 +19,7 @@ def names(template: str) -> set[str]:
 
 
 def test_every_sentence_has_a_chinese_one_and_none_is_unused() -> None:
-    assert spoken_templates() == set(catalogue("zh"))
+    assert set(spoken_templates()) == set(catalogue("zh"))
 
 
 @pytest.mark.parametrize("sentences", [catalogue("zh"), records("zh")], ids=["catalogue", "records"])

@@ -153,6 +153,10 @@ async def check_metrics(http: httpx.AsyncClient) -> None:
     assert {"edgedyno_result_recommended", "edgedyno_result_valid", "edgedyno_result_info"} <= names
     found = {line: value for line, value in lines.items() if line.startswith("edgedyno_result_recommended")}
     assert sorted(found.values()) == ["0.0", "1.0"]
+    assert lines['edgedyno_verdict_answer{answer="recommended",board="rpi4",model="tiny"}'] == "1.0"
+    (chosen,) = [line for line in lines if line.startswith("edgedyno_verdict_recommended_info{")]
+    assert 'goal="latency"' in chosen
+    assert 'precision="int8"' in chosen
     assert lines['edgedyno_board_online{board="rpi4"}'] == "1.0"
     assert lines['edgedyno_executions{board="rpi4",state="SUCCEEDED"}'] == "1.0"
     assert lines["edgedyno_ingest_results_total"] == "2.0"

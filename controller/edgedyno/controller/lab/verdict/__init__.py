@@ -13,7 +13,7 @@ from edgedyno.controller.lab.verdict.model import (
     Stability,
     Verdict,
 )
-from edgedyno.controller.lab.verdict.words import verdict_lines
+from edgedyno.controller.lab.verdict.words import summary_lines, verdict_lines
 
 __all__ = [
     "BoardStanding",
@@ -32,5 +32,6 @@ __all__ = [
     "judge_groups",
     "meets_requirements",
     "newest_attempts",
+    "summary_lines",
     "verdict_lines",
 ]

@@ -19,8 +19,8 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
     measured = [choice for choice in choices if choice.latency_seconds is not None and choice.state != "void"]
     if not measured and any(choice.state == "void" for choice in choices):
         return say(
-            "No number here can be relied on: every trial that ran is void. `edgedyno agent doctor` says what "
-            "disturbs this board; measure again when it is quiet."
+            "No speed and no power here can be relied on: every trial that ran is void. `edgedyno agent doctor` says "
+            "what disturbs this board; measure again when it is quiet."
         )
     share = quantities.format_percent(margin)
     parts = [

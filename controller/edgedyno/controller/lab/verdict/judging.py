@@ -129,6 +129,7 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
             *[item.text for item in stability],
             *notes.stage_notes(choices),
             *notes.validity_notes(results),
+            *notes.void_but_wrong_notes(results, {one.result.trial: one.judgements for one in candidates}),
             *_unreadable(book),
         ],
         level=LEVEL,

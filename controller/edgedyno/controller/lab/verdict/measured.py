@@ -245,5 +245,15 @@ QUANTITIES = (
     ),
 )
 
+BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
+BY_PREDICTIONS = {
+    "accuracy",
+    "accuracy_drop",
+    "agreement",
+    "accuracy_collapse",
+    "agreement_collapse",
+    "selftest",
+}
+"""Requirements that predictions decide: no disturbance of a board excuses them."""
 TITLES = {quantity.name: quantity.title for quantity in QUANTITIES}
 """Templates of what each requirement is called."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.controller.lab.verdict.labels import runtime_name
-from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, sentences
+from edgedyno.controller.lab.verdict.labels import precision_in_words, runtime_name
+from edgedyno.controller.lab.verdict.measured import BY_PREDICTIONS
+from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, listed, sentences
 from edgedyno.controller.lab.verdict.states import is_simulated, void_reason
 from edgedyno.core.precision import ran_otherwise
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.verdict.model import Choice
+    from edgedyno.controller.lab.verdict.model import Choice, Judgement
     from edgedyno.core.job import Require
     from edgedyno.core.result import Result
 
@@ -90,6 +91,24 @@ def validity_notes(results: list[Result]) -> list[str]:
             else say("{count} trials are void and not ranked: {reasons}.", count=len(void), reasons=reasons)
         )
     return notes
+
+
+def void_but_wrong_notes(results: list[Result], judgements: dict[str, list[Judgement]]) -> list[str]:
+    """Say what a disturbance does not excuse: predictions are as wrong on a busy board as on a quiet one."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "ok" and not result.validity.valid:
+            for item in judgements[result.trial]:
+                if item.outcome == "violated" and item.requirement in BY_PREDICTIONS:
+                    found.setdefault(item.text, []).append(precision_in_words(result))
+    return [
+        say(
+            "However fast it may be, {variant} would be rejected: {reason}.",
+            variant=listed(dict.fromkeys(variants)),
+            reason=text,
+        )
+        for text, variants in found.items()
+    ]
 
 
 def simulation_notes(results: list[Result]) -> list[str]:

@@ -10,19 +10,36 @@ from pathlib import Path
 import jinja2
 from jinja2 import nodes
 
-from tests.controller.templates import SPEAKERS, templates_of
+from tests.controller.templates import SPEAKERS
 
 LAB = Path(str(resources.files("edgedyno.controller.lab")))
 ROOTS = [Path(str(resources.files(f"edgedyno.{name}"))) for name in ("agent", "core", "controller")]
 _PERCENT = re.compile(r"%[.\d]*[a-z]")
 
 
-def spoken_templates() -> set[str]:
-    """Return each template that the lab's code or a page says."""
-    found = templates_of(LAB)
+def spoken_templates() -> dict[str, str]:
+    """Return each template with the first file that says it, code or page of the lab."""
+    found: dict[str, str] = {}
+    for path in sorted(LAB.rglob("*.py")):
+        for text in _in_code(path.read_text("utf-8")):
+            found.setdefault(text, str(path.relative_to(LAB)))
     for path in sorted(LAB.rglob("*.j2")):
-        found |= _in_page(path.read_text())
+        for text in sorted(_in_page(path.read_text("utf-8"))):
+            found.setdefault(text, str(path.relative_to(LAB)))
     return found
+
+
+def _in_code(source: str) -> list[str]:
+    return [
+        node.args[0].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in SPEAKERS
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    ]
 
 
 def _in_page(source: str) -> set[str]:
