@@ -373,3 +373,12 @@ def test_a_profile_that_is_not_there_says_why() -> None:
     assert "profile.unsupported: no times of operators." in page_of(unsupported)
     gone = replace(SWEEP[1], more={"profile_sha256": "0" * 64})
     assert "the profile cannot be read" in page_of(gone)
+
+
+def test_a_reason_stands_once_for_all_that_share_it_without_spans_of_intervals() -> None:
+    html = page_of(*SWEEP, require=Require(accuracy_drop=0.01))
+    void = page_of(*(replace(trial, void=f"tasks waited {60 + trial.threads} %") for trial in SWEEP))
+    assert "All 6 trials" in void
+    # The answer's sentence has it too.
+    assert void.count("tasks waited 61 to 62") == 2
+    assert not re.search(r"interval \S+ to \S+ to", html)
