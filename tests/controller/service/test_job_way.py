@@ -118,6 +118,10 @@ async def test_a_job_goes_from_submission_to_verdict(
         ("rpi4", "tiny", ["t1"])
     ]
     assert laboratory.judged == 1, "the verdict made at the job's end is kept"
+    await http.get(f"/jobs/{job}/verdict", params={"language": "zh"})
+    assert [context.language for context in laboratory.contexts[:2]] == ["en", "zh"]
+    refused = await http.get(f"/jobs/{job}/verdict", params={"language": "tlh"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "request.invalid")
     assert "2 results" in (await http.get(f"/jobs/{job}/report")).text
     page = await http.get(str(http.base_url.join("/")))
     assert job in page.text
