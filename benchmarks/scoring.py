@@ -1,4 +1,4 @@
-"""How long does scoring a data set of COCO's size take, with 1,000 resamples for accuracy and drop?
+"""Time the scoring of a data set of COCO's size, with 1,000 resamples for accuracy and drop.
 
 The set is synthetic: as many images, boxes and classes as COCO val2017 (5,000; 36,335 boxes; 80 classes of which
 a third of the boxes is one, as `person` is there), sizes as COCO has them (41 % small, 34 % medium, 24 % large),
@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import resource
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from edgedyno.controller.lab.scoring.evaluation import Evaluation, scorer_of
 from edgedyno.core.result import Detection, ImagePrediction, Predictions
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.scoring.evaluation import Scored
+    from edgedyno.controller.lab.scoring.evaluation import Score, Scored
 
 CLASSES = 80
 BOXES_PER_IMAGE = 7.267
@@ -40,7 +41,7 @@ def truth(rng: np.random.Generator, images: int) -> dict[str, Any]:
     share = 1 / np.arange(1, CLASSES + 1) ** 0.9
     share[0] = share[1:].sum() / 2
     share /= share.sum()
-    boxes = []
+    boxes: list[dict[str, Any]] = []
     for image in range(images):
         count = min(90, int(rng.geometric(1 / (BOXES_PER_IMAGE + 1))) - 1)
         kinds = rng.choice(CLASSES, size=3, p=share)
@@ -75,14 +76,14 @@ def guesses(
         kinds[box["image_id"]].append(box["category_id"] - 1)
         x, y, width, height = box["bbox"]
         for spread in (blur, 2 * blur, 3 * blur, 4 * blur)[: rng.integers(0, 5)]:
-            off = rng.normal(0, spread, 4)
+            off = rng.normal(0, spread, 4).tolist()
             found[box["image_id"]].append(
                 Detection(
                     x + off[0] * width,
                     y + off[1] * height,
-                    width * float(np.exp(off[2])),
-                    height * float(np.exp(off[3])),
-                    float(rng.beta(4, 2) * np.exp(-2 * spread)),
+                    width * math.exp(off[2]),
+                    height * math.exp(off[3]),
+                    float(rng.beta(4, 2)) * math.exp(-2 * spread),
                     box["category_id"] - 1,
                 )
             )
@@ -92,9 +93,9 @@ def guesses(
         index = np.where(
             rng.random(more) < 0.5, rng.choice(kinds[image], more), rng.integers(0, CLASSES, more)
         )
-        scores = rng.beta(1, 8, more)
+        scores = rng.beta(1, 8, more).tolist()
         boxes += [
-            Detection(*spot, float(score), int(kind))
+            Detection(spot[0], spot[1], spot[2], spot[3], score, int(kind))
             for spot, score, kind in zip(spots, scores, index, strict=True)
         ]
     return [ImagePrediction(image, detections=boxes[:per_image]) for image, boxes in found.items()]
@@ -135,6 +136,32 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+class Timed(NamedTuple):
+    """What scoring FP32 and one variant took."""
+
+    prepared: float
+    first: float
+    all: float
+    peak_mib: float
+    reference: Scored
+    found: Score
+
+
+def score_both(annotations: bytes, sets: list[list[ImagePrediction]]) -> Timed:
+    """Score the first set as FP32 and the second as a variant, each with its resamples."""
+    both = [
+        Predictions(name * 64, "onnxruntime", "c" * 64, images)
+        for name, images in zip("ab", sets, strict=True)
+    ]
+    began = time.perf_counter()
+    evaluation = Evaluation(scorer_of("detect", annotations, NAMES), range(len(sets[0])))
+    prepared = time.perf_counter() - began
+    reference = evaluation.scored(both[0])
+    first = time.perf_counter() - began
+    found = evaluation.compare(evaluation.scored(both[1]), reference)
+    return Timed(prepared, first, time.perf_counter() - began, peak_mib(), reference, found)
+
+
 def main() -> None:
     """Make the set, time both, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,43 +171,22 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     labels = truth(rng, options.images)
-    annotations = msgspec.json.encode(labels)
     sets = [guesses(rng, labels, options.detections, blur) for blur in (0.08, 0.1)]
-    fp32, int8 = (
-        Predictions(name * 64, "onnxruntime", "c" * 64, images)
-        for name, images in zip("ab", sets, strict=True)
-    )
     boxes, detections = len(labels["annotations"]), sum(len(image.detections) for image in sets[0])
-    print(
-        f"synthetic: {options.images} images, {boxes} boxes, {CLASSES} classes, {detections} detections a variant"
-    )
+    print(f"synthetic: {options.images} images, {boxes} boxes, {CLASSES} classes, {detections} detections")
     before = peak_mib()
-    began = time.perf_counter()
-    evaluation = Evaluation(scorer_of("detect", annotations, NAMES), range(options.images))
-    prepared = time.perf_counter() - began
-    reference = evaluation.scored(fp32)
-    first = time.perf_counter() - began
-    ours = evaluation.scored(int8)
-    found = evaluation.compare(ours, reference)
-    seconds = time.perf_counter() - began
-    peak = peak_mib()
+    took = score_both(msgspec.json.encode(labels), sets)
     theirs, expected = plain(labels, sets[0])
-    print(f"accuracy {found.accuracy.value:.4f} [{found.accuracy.low:.4f}, {found.accuracy.high:.4f}]")
-    if found.drop is not None:
-        print(
-            f"drop {found.drop.value:.4f} [{found.drop.low:.4f}, {found.drop.high:.4f}], {len(found.drop.classes)} classes"
-        )
-    print(
-        f"labels and resamples {prepared:.1f} s; FP32 {first - prepared:.1f} s; each further variant {seconds - first:.1f} s"
-    )
-    print(
-        f"FP32 and one variant with 1,000 resamples each: {seconds:.1f} s; pycocotools, one set, no interval: {theirs:.1f} s"
-    )
-    print(
-        f"ratio {seconds / theirs:.2f}; peak memory {peak:.0f} MiB, of which {before:.0f} MiB before scoring"
-    )
-    worst = max(abs(a - b) for a, b in zip(figures(reference), expected, strict=True))
-    print(f"largest difference of six figures to pycocotools: {worst:.1e}")
+    accuracy, drop = took.found.accuracy, took.found.drop
+    print(f"accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
+    if drop is not None:
+        print(f"drop {drop.value:.4f} [{drop.low:.4f}, {drop.high:.4f}], of {len(drop.classes)} classes too")
+    print(f"labels and resamples {took.prepared:.1f} s, FP32 {took.first - took.prepared:.1f} s")
+    print(f"each further variant {took.all - took.first:.1f} s; both together {took.all:.1f} s")
+    print(f"pycocotools, one set without an interval: {theirs:.1f} s; ratio {took.all / theirs:.2f}")
+    print(f"peak memory {took.peak_mib:.0f} MiB, of which {before:.0f} MiB before scoring")
+    worst = max(abs(a - b) for a, b in zip(figures(took.reference), expected, strict=True))
+    print(f"largest difference of six figures to pycocotools': {worst:.1e}")
 
 
 if __name__ == "__main__":

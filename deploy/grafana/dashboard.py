@@ -103,6 +103,21 @@ PANELS = [
         [(f"edgedyno_result_recommended{{{CHOSEN}}} == 1", "")], (0, 14, 12, 7),
     ),
     panel(
+        "table", "Verdicts", "What the newest verdict answers for each board and model.", "none",
+        [(f"edgedyno_verdict_answer{{{CHOSEN}}} == 1", "")], (0, 35, 8, 7),
+    ),
+    panel(
+        "table", "Requirements",
+        "What is known of each requirement, by the trial that is recommended or comes nearest.", "none",
+        [(f"edgedyno_verdict_requirement{{{CHOSEN}}} == 1", "")], (8, 35, 8, 7),
+    ),
+    panel(
+        "bargauge", "Boards on which one deployment meets all",
+        "Of a job on several boards: the share on which its best single deployment meets every requirement.",
+        "percentunit",
+        [('edgedyno_verdict_group_meets_ratio{model=~"$model"}', "{{model}} {{board_type}}")], (16, 35, 8, 7),
+    ),
+    panel(
         "bargauge", "Energy per inference", "Joules per inference, where a power sensor could tell.", "joule",
         [(f'edgedyno_result_energy_joules{{{CHOSEN}, stat="value"}}', CELL)], (12, 14, 12, 7),
     ),

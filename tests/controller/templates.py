@@ -1,4 +1,4 @@
-"""The templates of sentences in a folder of Python files, and the words there that bypass `say`."""
+"""Words in a folder of Python files that bypass `say`; for tests that all of them can be translated."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ SPEAKERS = {"say", "phrase"}
 # Symbols of units and exponents are the same in every language, as are names of formats and versions.
 UNITS = {"ms", "pt", "mW", "mJ", "ratio"}
 _WORD = re.compile(r"(?<![\w\\])[A-Za-z]{2,}(?!\w)")
-
-
-def templates_of(folder: Path) -> set[str]:
-    """Return every template that code under `folder` says or marks to be said."""
-    return {
-        call.args[0].value
-        for tree in _trees(folder).values()
-        for call in _spoken(tree)
-        if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
-    }
 
 
 def unspoken(folder: Path) -> list[str]:

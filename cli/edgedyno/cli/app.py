@@ -29,6 +29,17 @@ Url = Annotated[
         "--controller", envvar="EDGEDYNO_CONTROLLER_URL", help="The controller's address.", metavar="URL"
     ),
 ]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        help="Of words and report: en or zh (default: the system's, else en).",
+        metavar="LANGUAGE",
+    ),
+]
+Images = Annotated[
+    bool, typer.Option("--images/--no-images", help="Whether the report shows images of the data set.")
+]
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 app = typer.Typer(
@@ -76,12 +87,17 @@ def run(
         ),
     ] = None,
     *,
+    language: Language = None,
+    images: Images = True,
     as_json: Json = False,
 ) -> None:
     """Run a job on this machine, without broker or controller."""
     from edgedyno.cli.run import run_job
 
-    raise typer.Exit(run_job(job, out=out, pythons=runtime_python or [], as_json=as_json))
+    code = run_job(
+        job, out=out, pythons=runtime_python or [], as_json=as_json, language=language, images=images
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -266,11 +282,32 @@ def results_export(
 
 
 @app.command()
-def verdict(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
-    """Print the verdict of a job, or of the folder that `edgedyno run --out` wrote."""
-    from edgedyno.cli.verdict import show_verdict
+def verdict(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(help="Jobs of the controller, or folders of `edgedyno run --out`.", metavar="JOB..."),
+    ],
+    url: Url = DEFAULT_URL,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the report into this file too.", metavar="FILE")
+    ] = None,
+    *,
+    open_report: Annotated[
+        bool, typer.Option("--open", help="Write the report and open it in the browser.")
+    ] = False,
+    language: Language = None,
+    as_json: Json = False,
+) -> None:
+    """Say what to deploy: of each model and board, and of several boards together.
 
-    raise typer.Exit(show_verdict(job, url=url, as_json=as_json))
+    Ends with 1 where a declared requirement is not met, or cannot be told to be.
+    """
+    from edgedyno.cli.verdict import show_verdicts
+
+    code = show_verdicts(
+        jobs, url=url, as_json=as_json, language=language, report=report_file, open_report=open_report
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -287,13 +324,19 @@ def compare(first: str, second: str, url: Url = DEFAULT_URL, *, as_json: Json = 
 @app.command()
 def report(
     job: str,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write (default: JOB.html).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write (default: JOB.html)."),
+    ] = None,
     url: Url = DEFAULT_URL,
+    *,
+    language: Language = None,
+    images: Images = True,
 ) -> None:
-    """Write the report of a job as one self-contained HTML file."""
+    """Write the report of a job, or of the folder that `edgedyno run --out` wrote, as one self-contained HTML file."""
     from edgedyno.cli.verdict import write_report
 
-    write_report(job, out=out, url=url)
+    write_report(job, out=out, url=url, language=language, images=images)
 
 
 @models.command("list")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import read_results
-from edgedyno.cli.verdict import verdicts_of_folder, verdicts_of_job
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ def _status(trial: TrialAgreement) -> str | None:
 
 
 def _load(place: str, url: str) -> Run:
+    from edgedyno.cli.judged import verdicts_of_folder, verdicts_of_job
+
     """Read a folder that `edgedyno run` wrote, its `results.jsonl`, or a job of the controller."""
     from edgedyno.controller.lab.agreement import Run
 

@@ -11,7 +11,7 @@ from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
-from edgedyno.cli.verdict import decode_verdicts, exit_code, print_verdicts
+from edgedyno.cli.verdict import decode_groups, decode_verdicts, exit_code, print_verdicts
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
 
 if TYPE_CHECKING:
@@ -130,11 +130,12 @@ def _show_progress(progress: ExecutionProgress, job: dict[str, Any]) -> None:
 
 def _conclude(controller: Controller, job: dict[str, Any], *, as_json: bool) -> int:
     results = controller.results(job=job["job"])
-    verdicts = decode_verdicts(controller.call("GET", f"/jobs/{job['job']}/verdict")["verdicts"])
+    told = controller.call("GET", f"/jobs/{job['job']}/verdict")
+    verdicts, groups = decode_verdicts(told["verdicts"]), decode_groups(told["groups"])
     if as_json:
-        print_json({"job": job, "results": results, "verdicts": verdicts})
+        print_json({"job": job, "results": results, "verdicts": verdicts, "groups": groups})
     else:
-        print_verdicts(verdicts)
+        print_verdicts(verdicts, groups)
         for record in _executions(job):
             if record.state != "SUCCEEDED":
                 say(f"{record.board}: {_state(record)}: {record.reason or 'no reason given'}")

@@ -16,7 +16,7 @@ from edgedyno.agent.config import AgentConfig
 from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
 from edgedyno.cli.progress import BuildProgress, ExecutionProgress
-from edgedyno.cli.verdict import exit_code, print_verdicts
+from edgedyno.cli.verdict import exit_code, known_language, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import load_job, resolve_job
 from edgedyno.controller.lab.variants import (
@@ -40,8 +40,17 @@ if TYPE_CHECKING:
 STOP_SECONDS = 20.0  # a runner ends its burst, writes what it has and stops its workers
 
 
-def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) -> int:
+def run_job(
+    path: Path,
+    *,
+    out: Path | None,
+    pythons: list[str],
+    as_json: bool,
+    language: str | None = None,
+    images: bool = True,
+) -> int:
     """Run the job; return 1 where a requirement is not met or nothing could be measured, else 0."""
+    spoken = known_language(language)
     spec = load_job(path)
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(spec, base=path.parent, store=store)
@@ -54,16 +63,22 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
         return files[sha256].read_bytes() if sha256 in files else store.read(sha256)
 
     # Scoring and plotting bring large libraries: not before the measuring is over, nor for a job with a mistake.
+    from edgedyno.controller.lab.language import ENGLISH, speaking
     from edgedyno.controller.lab.scoring import score_results
     from edgedyno.controller.lab.verdict import judge
 
     results = score_results(measured, read=read, resolved=resolved)
     verdicts = judge(results, spec=spec, read=read)
     _write(folder, results, verdicts, resolved, read)
+    from edgedyno.controller.lab.report import judge_and_render
+
+    page = judge_and_render([(results, resolved)], read=read, language=spoken, images=images)
+    write_atomic(folder / "report.html", page.encode())
     if as_json:
         print_json({"results": results, "verdicts": verdicts})
     else:
-        print_verdicts(verdicts)
+        with speaking(spoken):
+            print_verdicts(verdicts if spoken == ENGLISH else judge(results, spec=spec, read=read))
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
 
@@ -238,8 +253,6 @@ def _write(
     resolved: ResolvedJob,
     read: Callable[[str], bytes],
 ) -> None:
-    from edgedyno.controller.lab.report import Section, render_report
-
     for result in results:
         kinds = (
             ("samples", result.samples_sha256),
@@ -251,6 +264,4 @@ def _write(
                 write_atomic(folder / kind / f"{sha256}.json", read(sha256))
     write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))
     write_atomic(folder / "verdict.json", msgspec.json.format(msgspec.json.encode(verdicts), indent=2))
-    page = render_report([Section(verdicts, results, resolved)], read=read)
-    write_atomic(folder / "report.html", page.encode())
     write_results(folder, results)

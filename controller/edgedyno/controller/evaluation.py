@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
+from edgedyno.controller.laboratory import Context
 from edgedyno.controller.lifecycle import find_job
-from edgedyno.controller.store import executions, jobs, results
+from edgedyno.controller.store import boards, executions, jobs, results
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.result import Result
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.store.executions import Execution
     from edgedyno.controller.store.results import StoredResult
 
+ENGLISH = "en"
 log = logging.getLogger(__name__)
 
 
@@ -70,21 +73,28 @@ def _store_scores(
     )
 
 
-async def verdicts_of(database: Database, laboratory: Laboratory, job: str) -> bytes:
-    """Return a job's verdicts as a JSON list, made anew only when its results changed."""
+async def verdicts_of(
+    database: Database, laboratory: Laboratory, job: str, *, language: str = ENGLISH
+) -> bytes:
+    """Return a job's verdicts and groups as a JSON object; those in English are kept until its results change."""
     kept, kept_key = await database.read(_kept_verdicts, job)
     evidence = await database.read(read_evidence, job)
-    if kept is not None and kept_key == evidence.key:
+    if language == ENGLISH and kept is not None and kept_key == evidence.key:
         return kept.encode()
-    made = await laboratory.judge(evidence.results, evidence.resolved.spec)
-    await database.write(jobs.store_verdicts, job, made.decode(), evidence.key)
+    context = await database.read(_read_context, job, language)
+    made = await laboratory.judge(evidence.results, evidence.resolved.spec, context)
+    if language == ENGLISH:
+        await database.write(jobs.store_verdicts, job, made.decode(), evidence.key)
     return made
 
 
-async def report_of(database: Database, laboratory: Laboratory, job: str) -> str:
-    """Return a job's report as one HTML page."""
+async def report_of(
+    database: Database, laboratory: Laboratory, job: str, *, language: str = ENGLISH, images: bool = True
+) -> str:
+    """Return a job's report as one HTML page, with images of the data set or without."""
     evidence = await database.read(read_evidence, job)
-    return await laboratory.report(evidence.results, evidence.resolved)
+    context = await database.read(_read_context, job, language)
+    return await laboratory.report(evidence.results, evidence.resolved, context, images=images)
 
 
 def _kept_verdicts(connection: Connection, job: str) -> tuple[str | None, str | None]:
@@ -92,11 +102,30 @@ def _kept_verdicts(connection: Connection, job: str) -> tuple[str | None, str | 
     return jobs.read_verdicts(connection, job)
 
 
+def _read_context(connection: Connection, job: str, language: str) -> Context:
+    """Return the boards' types, and the verdicts of the last job of the same name before this one."""
+    types = {
+        board.board: board.capabilities.profile
+        for board in boards.read_boards(connection)
+        if board.capabilities is not None and board.capabilities.profile
+    }
+    earlier = jobs.read_earlier_verdicts(connection, job)
+    verdicts = _told.decode(earlier).verdicts if earlier is not None else Raw(b"[]")
+    return Context(language=language, earlier=verdicts, types=types)
+
+
+class _Told(Struct, frozen=True):
+    verdicts: Raw
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
 def read_evidence(connection: Connection, job: str) -> Evidence:
     """Return what the lab needs to judge a job. Raises NotFoundError."""
     find_job(connection, job)
     return Evidence(
-        key=results.results_key(connection, job),
+        key=jobs.verdicts_key(connection, job),
         resolved=jobs.read_resolved(connection, job),
         results=[one.record for one in results.read_results(connection, job=job)],
     )

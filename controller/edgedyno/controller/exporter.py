@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from edgedyno.controller.reception import DURATION_BOUNDS, Tally
 from edgedyno.controller.store.boards import Board
+from edgedyno.controller.verdict_metrics import ToldGroup, ToldVerdict, verdict_families
 from edgedyno.core.messages import ExecutionRecord, ExecutionState, Telemetry
 from edgedyno.core.result import Result, StageSummary
 from edgedyno.core.stages import end_to_end_seconds
@@ -65,6 +66,9 @@ class Snapshot(Struct, frozen=True):
     """Counts by board and state."""
     running: list[ExecutionRecord]
     cells: list[Cell]
+    verdicts: list[ToldVerdict]
+    """The newest last."""
+    groups: list[ToldGroup]
     service: ServiceState
     outliers: dict[tuple[str, str], bool] = {}
     """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
@@ -90,6 +94,7 @@ class FleetCollector(Collector):
         yield from _executions(snapshot)
         yield from _results(snapshot.cells)
         yield _outliers(snapshot.outliers)
+        yield from verdict_families(snapshot.verdicts, snapshot.groups)
         yield from _service(snapshot.service)
 
 

@@ -46,14 +46,26 @@ class Laboratory(Protocol):
     async def score(self, results: list[Result], resolved: ResolvedJob) -> list[Result]:
         """Fill in accuracy and drop."""
 
-    async def judge(self, results: list[Result], spec: JobSpec) -> bytes:
-        """Return the verdicts as a JSON list."""
+    async def judge(self, results: list[Result], spec: JobSpec, context: Context) -> bytes:
+        """Return the verdicts, and those over several boards, as a JSON object of `verdicts` and `groups`."""
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return one HTML page."""
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return one HTML page, with images of the data set or without."""
 
     async def close(self) -> None:
         """End what runs for it."""
+
+
+class Context(Struct, frozen=True):
+    """What a verdict is told with beside the results."""
+
+    language: str = "en"
+    earlier: Raw = Raw(b"[]")
+    """Verdicts of the last run of the same job, as a JSON list."""
+    types: dict[str, str] = {}
+    """Each board's type, where it is known."""
 
 
 class Task(Struct, frozen=True, tag_field="task", tag=str.lower):
@@ -83,6 +95,7 @@ class Judge(Task, frozen=True):
 
     results: list[Result]
     spec: JobSpec
+    context: Context
 
 
 class Report(Task, frozen=True):
@@ -90,6 +103,9 @@ class Report(Task, frozen=True):
 
     results: list[Result]
     resolved: ResolvedJob
+    context: Context
+    images: bool
+    """Whether images of the data set may be on the page."""
 
 
 AnyTask = Build | Score | Judge | Report
@@ -130,13 +146,16 @@ class ChildLaboratory:
         answer = await self._evaluator.ask(Score(results, resolved))
         return msgspec.json.decode(answer, type=list[Result])
 
-    async def judge(self, results: list[Result], spec: JobSpec) -> bytes:
-        """Return the verdicts as a JSON list."""
-        return await self._evaluator.ask(Judge(results, spec))
+    async def judge(self, results: list[Result], spec: JobSpec, context: Context) -> bytes:
+        """Return the verdicts, and those over several boards, as a JSON object of `verdicts` and `groups`."""
+        return await self._evaluator.ask(Judge(results, spec, context))
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return one HTML page."""
-        return msgspec.json.decode(await self._evaluator.ask(Report(results, resolved)), type=str)
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return one HTML page, with images of the data set or without."""
+        page = await self._evaluator.ask(Report(results, resolved, context, images))
+        return msgspec.json.decode(page, type=str)
 
     async def close(self) -> None:
         """End the children."""

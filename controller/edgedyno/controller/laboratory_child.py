@@ -6,12 +6,15 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgedyno.controller.laboratory import AnyTask, Build, Judge, Score
+from edgedyno.controller.laboratory import AnyTask, Build, Judge, Report, Score
 from edgedyno.core.errors import EdgedynoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 _task: msgspec.json.Decoder[AnyTask] = msgspec.json.Decoder(AnyTask)
@@ -41,14 +44,26 @@ def do(task: AnyTask, store_dir: Path) -> Any:
         from edgedyno.controller.lab.scoring import score_results
 
         return score_results(task.results, read=read, resolved=task.resolved)
-    from edgedyno.controller.lab.verdict import judge
+    return _tell(task, read)
 
+
+def _tell(task: Judge | Report, read: Callable[[str], bytes]) -> Any:
+    """Judge in the language that was asked for, and write the report where that is asked."""
+    from edgedyno.controller.lab.language import speaking
+    from edgedyno.controller.lab.verdict import Verdict, judge, judge_groups
+
+    context = task.context
+    earlier = msgspec.json.decode(context.earlier, type=list[Verdict])
+    spec = task.spec if isinstance(task, Judge) else task.resolved.spec
+    with speaking(context.language):
+        verdicts = judge(task.results, spec=spec, read=read, earlier=earlier)
+        groups = judge_groups(verdicts, task.results, spec, types=context.types)
     if isinstance(task, Judge):
-        return judge(task.results, spec=task.spec, read=read)
+        return {"verdicts": verdicts, "groups": groups}
     from edgedyno.controller.lab.report import Section, render_report
 
-    verdicts = judge(task.results, spec=task.resolved.spec, read=read)
-    return render_report([Section(verdicts, task.results, task.resolved)], read=read)
+    section = Section(verdicts, task.results, task.resolved, groups)
+    return render_report([section], read=read, language=context.language, images=task.images)
 
 
 def answer(line: bytes, store_dir: Path) -> dict[str, Any]:

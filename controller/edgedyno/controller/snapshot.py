@@ -11,6 +11,7 @@ from msgspec import Struct
 from edgedyno.controller.exporter import Cell, ServiceState, Snapshot, cell_of
 from edgedyno.controller.lab.siblings import Quantity, compare_boards
 from edgedyno.controller.store import boards, executions, jobs, results
+from edgedyno.controller.verdict_metrics import ToldGroup, ToldVerdict
 from edgedyno.core.result import Conditions, Result
 
 if TYPE_CHECKING:
@@ -27,15 +28,14 @@ if TYPE_CHECKING:
 NEWEST_EXECUTIONS = 1000
 
 
-class _Recommended(Struct):
-    """What the metrics need of a verdict."""
+class _Told(Struct):
+    """What is kept of a job's verdicts."""
 
-    board: str
-    model: str
-    recommended: list[str]
+    verdicts: list[ToldVerdict]
+    groups: list[ToldGroup] = []
 
 
-_verdicts = msgspec.json.Decoder(list[_Recommended])
+_told = msgspec.json.Decoder(_Told)
 
 
 def _bare(result: Result) -> Result:
@@ -54,16 +54,21 @@ class SnapshotTaker:
         self._presence = presence
         self._service = service
         self._cache: dict[str, tuple[tuple[int, int], list[Result]]] = {}
-        self._verdicts: dict[str, tuple[str, dict[str, set[str]]]] = {}
         self._compared: tuple[object, dict[tuple[str, str], bool]] | None = None
+        self._verdicts: dict[str, tuple[str, _Told]] = {}
 
     def take(self, connection: Connection) -> Snapshot:
         """Return the fleet as it is now."""
         known = boards.read_boards(connection)
         newest = executions.newest(connection, NEWEST_EXECUTIONS)
         heard = self._presence.heard()
+        told = {
+            job: self._told(connection, job)
+            for job in dict.fromkeys(e.job for e in newest if e.results_count)
+        }
+        self._verdicts = {job: self._verdicts[job] for job in told if job in self._verdicts}
         now_seconds = self._clock.now()
-        cells = self._cells(connection, newest)
+        cells = self._cells(connection, newest, told)
         return Snapshot(
             boards=known,
             last_seen_seconds={
@@ -74,25 +79,26 @@ class SnapshotTaker:
             executions=dict(Counter((e.board, e.state) for e in newest)),
             running=[e.record() for e in newest if e.state == "IN_PROGRESS"],
             cells=cells,
+            verdicts=[verdict for one in told.values() if one for verdict in one.verdicts],
+            groups=[group for one in told.values() if one for group in one.groups],
             service=self._service(),
             outliers=self._outliers(cells, known),
         )
 
-    def _cells(self, connection: Connection, newest: list[Execution]) -> list[Cell]:
+    def _cells(
+        self, connection: Connection, newest: list[Execution], told: dict[str, _Told | None]
+    ) -> list[Cell]:
         cells: dict[tuple[str, ...], Cell] = {}
-        recommended: dict[str, dict[str, set[str]] | None] = {}
+        recommended = {job: _recommended(one) if one else None for job, one in told.items()}
         for execution in newest:
             if not execution.results_count:
                 continue
-            if execution.job not in recommended:
-                recommended[execution.job] = self._recommendations(connection, execution.job)
             chosen = recommended[execution.job]
             for result in self._results(connection, execution):
                 flag = None if chosen is None else result.trial in chosen.get(result.board, set())
                 if result.status != "skipped":
                     cells[cell_of(result)] = Cell(result, flag)
         self._cache = {e.execution: self._cache[e.execution] for e in newest if e.execution in self._cache}
-        self._verdicts = {job: self._verdicts[job] for job in recommended if job in self._verdicts}
         return list(cells.values())
 
     def _outliers(self, cells: list[Cell], known: list[Board]) -> dict[tuple[str, str], bool]:
@@ -119,12 +125,19 @@ class SnapshotTaker:
             self._cache[execution.execution] = kept
         return kept[1]
 
-    def _recommendations(self, connection: Connection, job: str) -> dict[str, set[str]] | None:
-        key = results.results_key(connection, job)
+    def _told(self, connection: Connection, job: str) -> _Told | None:
+        """Return a job's verdicts, where they have been made since its results changed."""
+        key = jobs.verdicts_key(connection, job)
         if job not in self._verdicts or self._verdicts[job][0] != key:
             kept, kept_key = jobs.read_verdicts(connection, job)
             if kept is None or kept_key != key:
                 return None
-            chosen = {verdict.board: set(verdict.recommended) for verdict in _verdicts.decode(kept)}
-            self._verdicts[job] = (key, chosen)
+            self._verdicts[job] = (key, _told.decode(kept))
         return self._verdicts[job][1]
+
+
+def _recommended(told: _Told) -> dict[str, set[str]]:
+    chosen: dict[str, set[str]] = {}
+    for verdict in told.verdicts:
+        chosen.setdefault(verdict.board, set()).update(verdict.recommended)
+    return chosen

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from edgedyno.controller.lab.detection_score import DetectionScorer
 from onnx import helper, numpy_helper
 
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
+from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.controller.lab.variants import build_variants
 from edgedyno.controller.lab.variants.sensitivity import MAX_BLOCKS, blocks_of
 from edgedyno.controller.lab.variants.tools.fewest import fewest
@@ -286,7 +286,7 @@ def _map(zoo: Path, resolved: ResolvedJob, variant: Variant, store: ContentStore
     ]
     assert len(images) == 99
     predictions = predict(store.read(variant.file.sha256), resolved.model, images)
-    return DetectionScorer(annotations, resolved.class_names).value(predictions.images)[0]
+    return DetectionScorer(annotations, resolved.class_names).point(predictions.images)[0].value
 
 
 def test_named_recipes_are_variants_of_their_own(resolved: ResolvedJob, store: ContentStore) -> None:

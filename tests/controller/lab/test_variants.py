@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from edgedyno.controller.lab.detection_score import DetectionScorer
 
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.scoring import score
+from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
 from edgedyno.core.profile import QuantizeSpec
 from tests.controller.lab import tiny
@@ -401,4 +401,4 @@ def _score_zoo(zoo: Path, model: bytes, profile: ModelProfile, class_names: list
     listed = msgspec.json.decode(annotations)["images"]
     images = ((image["id"], (folder / "images" / image["file_name"]).read_bytes()) for image in listed)
     predictions = predict(model, profile, images)
-    return DetectionScorer(annotations, class_names).value(predictions.images)[0]
+    return DetectionScorer(annotations, class_names).point(predictions.images)[0].value

@@ -150,7 +150,7 @@ def test_figures_show_what_was_measured() -> None:
         "Each precision against",
     ):
         assert words in html
-    assert html.count('role="img"') == 4 + len(SWEEP)
+    assert html.count('role="img"') == 5 + len(SWEEP)
 
 
 def test_text_of_users_is_escaped_everywhere() -> None:
@@ -278,7 +278,7 @@ def test_stages_are_not_added_up_where_inputs_come_by_the_clock() -> None:
 
 def test_stages_that_were_not_timed_say_why() -> None:
     html = page_of(Trial("fp32", 1, 0.02, more={"stages_reason": "not timed: the job has no images"}))
-    assert "was not timed (1 / 1): not timed: the job has no images." in html
+    assert "was not timed (1 of 1): not timed: the job has no images." in html
 
 
 def test_every_state_stands_in_the_table_with_its_reason() -> None:
@@ -292,7 +292,7 @@ def test_every_state_stands_in_the_table_with_its_reason() -> None:
     ]
     html = page_of(*trials)
     assert "eliminated: beaten beyond doubt" in html
-    assert "<small>other processes took 97\N{NO-BREAK SPACE}% of one CPU</small>" in html
+    assert html.count("other processes took 97\N{NO-BREAK SPACE}% of one CPU") == 2
     assert "2 cells were not tried: more threads than those that were beaten." in html
     assert "9 threads" not in html
 
@@ -339,8 +339,8 @@ def test_whatever_the_conditions_carry_is_shown_by_name_and_unit() -> None:
     lines = dict(
         describe_conditions([msgspec.structs.replace(results[0], conditions=conditions), results[1]])
     )
-    assert lines["gating"] == "12.5 s"
-    assert lines["foreign cpu"] == "3 %"
+    assert lines["waited to cool down"] == "12.5 s"
+    assert lines["foreign CPU time on the used cores"] == "3 %"
     assert lines["lowest cpu0"] == "1.8 GHz"
     assert lines["temperature soc"] == "51.5 °C"
     assert lines["governor"] == "performance"
@@ -373,3 +373,12 @@ def test_a_profile_that_is_not_there_says_why() -> None:
     assert "profile.unsupported: no times of operators." in page_of(unsupported)
     gone = replace(SWEEP[1], more={"profile_sha256": "0" * 64})
     assert "the profile cannot be read" in page_of(gone)
+
+
+def test_a_reason_stands_once_for_all_that_share_it_without_spans_of_intervals() -> None:
+    html = page_of(*SWEEP, require=Require(accuracy_drop=0.01))
+    void = page_of(*(replace(trial, void=f"tasks waited {60 + trial.threads} %") for trial in SWEEP))
+    assert "All 6 trials" in void
+    # The answer's sentence has it too.
+    assert void.count("tasks waited 61 to 62") == 2
+    assert not re.search(r"interval \S+ to \S+ to", html)

@@ -33,6 +33,7 @@ from tests.controller.service.samples import capabilities, ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgedyno.controller.laboratory import Context
     from edgedyno.core.board import Capabilities
     from edgedyno.core.errors import EdgedynoError
     from edgedyno.core.job import JobSpec, Precision
@@ -47,6 +48,7 @@ class ScriptedLaboratory:
         self.builds: list[bool] = []
         self.formats: list[list[str]] = []
         self.judged = 0
+        self.contexts: list[Context] = []
 
     async def build(
         self,
@@ -74,17 +76,29 @@ class ScriptedLaboratory:
         accuracy = Accuracy("map50_95", 0.5, 0.4, 0.6, 1)
         return [msgspec.structs.replace(one, accuracy=accuracy) for one in results]
 
-    async def judge(self, results: list[Result], spec: JobSpec) -> bytes:
+    async def judge(self, results: list[Result], spec: JobSpec, context: Context) -> bytes:
         """Recommend each board's first trial."""
         self.judged += 1
+        self.contexts.append(context)
         first = {one.board: one for one in reversed(results)}
-        return msgspec.json.encode(
-            [{"board": b, "model": one.model, "recommended": [one.trial]} for b, one in sorted(first.items())]
-        )
+        verdicts = [
+            {
+                "board": b,
+                "model": one.model,
+                "answer": "recommended",
+                "recommended": [one.trial],
+                "choices": [one],
+            }
+            for b, one in sorted(first.items())
+        ]
+        return msgspec.json.encode({"verdicts": verdicts, "groups": []})
 
-    async def report(self, results: list[Result], resolved: ResolvedJob) -> str:
-        """Return a page that counts the results."""
-        return f"<!doctype html><p>{len(results)} results of {resolved.spec.name}</p>"
+    async def report(
+        self, results: list[Result], resolved: ResolvedJob, context: Context, *, images: bool
+    ) -> str:
+        """Return a page that counts the results and tells how it was asked for."""
+        words = f"{len(results)} results of {resolved.spec.name}"
+        return f"<!doctype html><html lang={context.language}><p>{words}{'' if images else ', no images'}</p>"
 
     async def close(self) -> None:
         """Do nothing: nothing runs."""

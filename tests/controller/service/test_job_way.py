@@ -114,8 +114,14 @@ async def test_a_job_goes_from_submission_to_verdict(
     assert [one["trial"] for one in results] == ["t1", "t2"]
     assert [one["accuracy"]["value"] for one in results] == [0.5, 0.5]
     verdicts = (await http.get(f"/jobs/{job}/verdict")).json()["verdicts"]
-    assert verdicts == [{"board": "rpi4", "model": "tiny", "recommended": ["t1"]}]
+    assert [(one["board"], one["model"], one["recommended"]) for one in verdicts] == [
+        ("rpi4", "tiny", ["t1"])
+    ]
     assert laboratory.judged == 1, "the verdict made at the job's end is kept"
+    await http.get(f"/jobs/{job}/verdict", params={"language": "zh"})
+    assert [context.language for context in laboratory.contexts[:2]] == ["en", "zh"]
+    refused = await http.get(f"/jobs/{job}/verdict", params={"language": "tlh"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "request.invalid")
     assert "2 results" in (await http.get(f"/jobs/{job}/report")).text
     page = await http.get(str(http.base_url.join("/")))
     assert job in page.text
@@ -151,6 +157,10 @@ async def check_metrics(http: httpx.AsyncClient) -> None:
     assert {"edgedyno_result_recommended", "edgedyno_result_valid", "edgedyno_result_info"} <= names
     found = {line: value for line, value in lines.items() if line.startswith("edgedyno_result_recommended")}
     assert sorted(found.values()) == ["0.0", "1.0"]
+    assert lines['edgedyno_verdict_answer{answer="recommended",board="rpi4",model="tiny"}'] == "1.0"
+    (chosen,) = [line for line in lines if line.startswith("edgedyno_verdict_recommended_info{")]
+    assert 'goal="latency"' in chosen
+    assert 'precision="int8"' in chosen
     assert lines['edgedyno_board_online{board="rpi4"}'] == "1.0"
     assert lines['edgedyno_executions{board="rpi4",state="SUCCEEDED"}'] == "1.0"
     assert lines["edgedyno_ingest_results_total"] == "2.0"

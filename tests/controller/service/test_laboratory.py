@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
-from edgedyno.controller.laboratory import ChildLaboratory
+from edgedyno.controller.laboratory import ChildLaboratory, Context
 from edgedyno.core.errors import RunError
 from edgedyno.core.job import JobSpec, Sweep
 from tests.controller.service.samples import result
@@ -61,10 +61,11 @@ async def test_a_child_builds_judges_and_reports(
     one = result("sample-000000.rpi4", accuracy=None, samples_sha256=None)
     scored = await lab.score([one], resolved)
     assert [each.trial for each in scored] == ["t1"]
-    verdicts = msgspec.json.decode(await lab.judge([one], resolved.spec))
-    assert [verdict["board"] for verdict in verdicts] == ["rpi4"]
-    page = await lab.report([one], resolved)
-    assert page.lstrip().lower().startswith("<!doctype html>")
+    told = msgspec.json.decode(await lab.judge([one], resolved.spec, Context()))
+    assert [verdict["board"] for verdict in told["verdicts"]] == ["rpi4"]
+    assert told["groups"] == []
+    page = await lab.report([one], resolved, Context(language="zh"), images=True)
+    assert page.lstrip().lower().startswith('<!doctype html>\n<html lang="zh-cn">')
 
 
 async def test_a_format_without_builder_fails_alone(store: ContentStore, resolved: ResolvedJob) -> None:
@@ -90,13 +91,13 @@ async def test_a_missing_source_is_an_error_with_a_code(
 
 
 async def test_a_child_that_dies_costs_one_task(lab: ChildLaboratory, resolved: ResolvedJob) -> None:
-    await lab.judge([], resolved.spec)
+    await lab.judge([], resolved.spec, Context())
     child = lab._evaluator._process
     assert child is not None
     os.kill(child.pid, signal.SIGSTOP)  # it cannot answer before it is killed
-    task = lab.judge([], resolved.spec)
+    task = lab.judge([], resolved.spec, Context())
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(RunError) as caught:
         await task
     assert caught.value.code == "evaluate.crashed"
-    assert msgspec.json.decode(await lab.judge([], resolved.spec)) == []
+    assert msgspec.json.decode(await lab.judge([], resolved.spec, Context()))["verdicts"] == []

@@ -48,7 +48,7 @@ def test_a_faster_trial_whose_accuracy_is_not_decided_is_named_with_what_would_s
     (note,) = [note for note in verdict.notes if note.startswith("Fastest if")]
     assert "Fastest if the requirement on accuracy drop holds: INT8 · 2 threads, 1.5" in note
     assert "times faster than the recommended one" in note
-    assert "0.6 pt (95 % interval -1 to 3 pt), limit 1 pt; about 600 more images (17 were used)" in note
+    assert "0.6 pt (95 % interval -1 to 3 pt), limit 1 pt; about 860 more images (17 were used)" in note
 
 
 def test_cannot_tell_when_the_best_that_can_be_said_is_undecided() -> None:

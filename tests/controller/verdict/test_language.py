@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab import verdict
-from edgedyno.controller.lab.language import catalogue, say, speaking
+from edgedyno.controller.lab.language import say, speaking
 from edgedyno.controller.lab.verdict import verdict_lines
 from edgedyno.controller.lab.verdict.layout import columns_of
+from tests.controller.report.templates import spoken_templates
 from tests.controller.synthetic import SWEEP, failed
-from tests.controller.templates import templates_of, unspoken
+from tests.controller.templates import unspoken
 from tests.controller.verdict.test_judging import verdict_of
 
 if TYPE_CHECKING:
@@ -32,17 +33,11 @@ def test_what_bypasses_it_would_be_found(tmp_path: Path) -> None:
 
 
 def test_templates_are_whole_and_name_what_they_take() -> None:
-    templates = templates_of(FOLDER)
+    templates = [text for text, place in spoken_templates().items() if place.startswith("verdict/")]
     assert len(templates) > 100
     assert "{trial} is {difference}" in templates
     for template in templates:
         assert re.fullmatch(r"(?:[^{}]|\{[a-z_]+(?::\.\d[f%])?\})*", template), template
-
-
-def test_chinese_takes_the_same_names() -> None:
-    for english, chinese in catalogue("zh").items():
-        names = set(re.findall(r"\{(\w+)", english))
-        assert set(re.findall(r"\{(\w+)", chinese)) <= names, english
 
 
 def test_lines_of_wide_characters_keep_to_the_width(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,12 +51,12 @@ def test_words_of_a_violated_drop() -> None:
     assert judgement.excess_ratio == pytest.approx(29.1)
 
 
-def test_images_to_settle_scale_with_the_square_of_the_width() -> None:
-    # The limit is 0.8 pt above the value, the interval reaches 3.2 pt above it: 4 times too wide, 16 x 100.
+def test_images_to_settle_are_those_besides_the_ones_that_were_used() -> None:
+    # The limit is 0.8 pt above the value, the standard error 1.63 pt: ((1.96 + 0.84) * 1.63 / 0.8)^2 is 32.7.
     made = result(
         accuracy_drop=Drop(0.002, -0.03, 0.034), accuracy=Accuracy("mAP50-95", 0.24, 0.2, 0.28, 100)
     )
-    assert only(made, accuracy_drop=0.01).settle == "about 1,500 more images (100 were used)"
+    assert only(made, accuracy_drop=0.01).settle == "about 3,200 more images (100 were used)"
 
 
 def test_a_value_on_its_limit_is_not_promised_to_be_settled() -> None:

@@ -95,7 +95,9 @@ def test_the_confidence_adds_up_what_is_missing() -> None:
 def test_where_everything_is_void_nothing_is_claimed() -> None:
     verdict = verdict_of(*(replace(trial, void=FOREIGN) for trial in SWEEP))
     assert verdict.answer == "cannot tell"
-    assert verdict.confidence.startswith("No number here can be relied on: every trial that ran is void.")
+    assert verdict.confidence.startswith(
+        "No speed and no power here can be relied on: every trial that ran is void."
+    )
 
 
 @pytest.mark.parametrize("width", [80, 120])

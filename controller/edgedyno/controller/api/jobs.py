@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from edgedyno.controller import evaluation
 from edgedyno.controller.api.parts import json_answer, parts_of, read_body
+from edgedyno.controller.lab.language import LANGUAGES
 from edgedyno.controller.lifecycle import find_job
 from edgedyno.controller.store import executions, results
 from edgedyno.controller.store import jobs as store
@@ -16,6 +17,8 @@ from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import ResolvedJob, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
     from starlette.requests import Request
 
@@ -59,17 +62,38 @@ async def retry(request: Request) -> Response:
 
 
 async def verdict(request: Request) -> Response:
-    """Show a job's verdicts."""
+    """Show a job's verdicts, and those over several boards."""
     parts = parts_of(request)
-    made = await evaluation.verdicts_of(parts.database, parts.laboratory, request.path_params["job"])
-    return json_answer({"verdicts": msgspec.Raw(made)})
+    made = await evaluation.verdicts_of(
+        parts.database,
+        parts.laboratory,
+        request.path_params["job"],
+        language=_choice(request, "language", LANGUAGES),
+    )
+    return json_answer(msgspec.Raw(made))
 
 
 async def report(request: Request) -> Response:
-    """Show a job's report."""
+    """Show a job's report, in the language that is asked for, with the data set's images unless `images=no`."""
     parts = parts_of(request)
-    page = await evaluation.report_of(parts.database, parts.laboratory, request.path_params["job"])
+    page = await evaluation.report_of(
+        parts.database,
+        parts.laboratory,
+        request.path_params["job"],
+        language=_choice(request, "language", LANGUAGES),
+        images=_choice(request, "images", ("yes", "no")) == "yes",
+    )
     return HTMLResponse(page)
+
+
+def _choice(request: Request, name: str, known: Sequence[str]) -> str:
+    """Return a query parameter that has to be one of `known`, the first where it is not given."""
+    found = request.query_params.get(name, known[0])
+    if found not in known:
+        raise ConfigError(
+            f"{name}: found {found!r}, expected one of {', '.join(known)}", code="request.invalid"
+        )
+    return found
 
 
 async def list_results(request: Request) -> Response:

@@ -23,6 +23,11 @@ LANGUAGES = (ENGLISH, "zh")
 # What a record may string together; each part is retold by itself.
 _SEPARATORS = ("; ", ": ")
 _DEPTH = 3
+_HAN = "\u4e00-\u9fff"
+_BETWEEN_SCRIPTS = re.compile(rf"(?<=[{_HAN}])(?=[A-Za-z0-9±`])|(?<=[A-Za-z0-9%`])(?=[{_HAN}])")
+# Full-width comma, full stop, semicolon, colon, enumeration comma and brackets.
+_MARKS = "\uff0c\u3002\uff1b\uff1a\u3001\uff08\uff09"
+_BESIDE_MARKS = re.compile(rf"(?<=[{_MARKS}]) +| +(?=[{_MARKS}])")
 _NAME = re.compile(r"\{(\w+)\}")
 
 _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
@@ -59,13 +64,18 @@ def say(template: str, **values: object) -> str:
     if language == ENGLISH:
         return template.format(**values)
     told = {name: retell(value) if isinstance(value, str) else value for name, value in values.items()}
-    return catalogue(language).get(template, template).format(**told)
+    return set_in_type(catalogue(language).get(template, template).format(**told))
 
 
 def retell(text: str) -> str:
     """Return a record's English sentence in the language that is spoken; as it is where no template fits."""
     language = _language.get()
-    return text if language == ENGLISH else _retold(language, text, _DEPTH)
+    return text if language == ENGLISH else set_in_type(_retold(language, text, _DEPTH))
+
+
+def set_in_type(text: str) -> str:
+    """Put a space between Chinese and Latin letters or figures, and none beside full-width marks."""
+    return _BESIDE_MARKS.sub("", _BETWEEN_SCRIPTS.sub(" ", text))
 
 
 @cache
@@ -87,7 +97,7 @@ def _read(file: str) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _retold(language: str, text: str, depth: int) -> str:
-    if depth == 0 or not text.isascii() and not any(one.isascii() and one.isalpha() for one in text):
+    if depth == 0 or (not text.isascii() and not any(one.isascii() and one.isalpha() for one in text)):
         return text
     whole = records(language).get(text)
     if whole is not None:

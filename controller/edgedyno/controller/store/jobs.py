@@ -9,10 +9,13 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from edgedyno.controller.store.boards import utc_now
+from edgedyno.controller.store.results import results_key
 from edgedyno.controller.store.tables import builds, jobs
 from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 
 JobState = Literal["building", "active", "succeeded", "failed", "canceled"]
+VERDICTS_FORM = "2"
+"""Of the stored verdicts: what an older version stored is made anew."""
 OPEN_STATES = ("building", "active")
 _resolved = msgspec.json.Decoder(ResolvedJob)
 _variants = msgspec.json.Decoder(list[Variant])
@@ -146,6 +149,27 @@ def read_verdicts(connection: Connection, job: str) -> tuple[str | None, str | N
     query = select(jobs.c.verdicts, jobs.c.verdicts_key).where(jobs.c.job == job)
     row = connection.execute(query).one()
     return row.verdicts, row.verdicts_key
+
+
+def verdicts_key(connection: Connection, job: str) -> str:
+    """Return a text that changes whenever a job's verdicts have to be made anew: with its results, and their form."""
+    return f"{VERDICTS_FORM}:{results_key(connection, job)}"
+
+
+def read_earlier_verdicts(connection: Connection, job: str) -> str | None:
+    """Return the stored verdicts of the last job of the same name before this one; None where there are none."""
+    this = select(jobs.c.position, jobs.c.name).where(jobs.c.job == job).subquery()
+    query = (
+        select(jobs.c.verdicts)
+        .where(
+            jobs.c.name == this.c.name,
+            jobs.c.position < this.c.position,
+            jobs.c.verdicts_key.startswith(f"{VERDICTS_FORM}:"),
+        )
+        .order_by(jobs.c.position.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
 
 
 def store_verdicts(connection: Connection, job: str, verdicts: str, key: str) -> None:

@@ -1,5 +1,5 @@
 """The report: one self-contained page to show around, with the verdict first and every reason after it."""
 
-from edgedyno.controller.lab.report.rendering import Section, render_report
+from edgedyno.controller.lab.report.rendering import Section, judge_and_render, render_report
 
-__all__ = ["Section", "render_report"]
+__all__ = ["Section", "judge_and_render", "render_report"]

@@ -52,7 +52,7 @@ TITLES = {
     "gating_reason": phrase("not cool because"),
     "environment": phrase("runtime environment"),
     "computing_threads": phrase("computing threads"),
-    "waiting_cpu": phrase("CPU time of waiting threads"),
+    "waiting_cpu_ratio": phrase("CPU time of waiting threads"),
     "busy_cpus": phrase("busy CPUs"),
     "input": phrase("input image"),
 }

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.language import phrase, retell, say
+from edgedyno.controller.lab.language import retell, say
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.core.precision import name_precision
+from edgedyno.controller.lab.verdict.fidelity import looks_like_in_words
+from edgedyno.controller.lab.verdict.labels import precision_in_words
+from edgedyno.controller.lab.verdict.phrases import in_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,16 +18,6 @@ if TYPE_CHECKING:
     from edgedyno.core.result import Agreement, OutputFidelity, Result
 
 NOTHING = "\N{EN DASH}"
-# What a failed self-test looks like, by the code that it carries.
-LOOKS = {
-    "input.colour-order": phrase("wrong colour order"),
-    "input.scale": phrase("wrong scale of the input"),
-    "input.dtype": phrase("float fed to an integer input"),
-    "input.resize": phrase("stretched instead of letterboxed"),
-    "output.constant": phrase("dead output: the same whatever the image"),
-    "output.nan": phrase("the output is not a number"),
-    "calibration.clipped": phrase("calibration clipped the activations"),
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +75,7 @@ def name_variants(results: Sequence[Result]) -> dict[str, str]:
     formats = Counter(runtime for runtime, _ in {(result.runtime, result.format) for result in results})
     names = {}
     for result in results:
-        parts = [name_precision(result)]
+        parts = [precision_in_words(result)]
         if len(runtimes) > 1:
             version = f" {result.runtime_version}" if result.runtime in several else ""
             parts.append(f"{result.runtime}{version}")
@@ -171,10 +163,8 @@ def _tests(result: Result, name: str) -> list[Test]:
     tests = []
     test, threads = result.selftest, result.threads_check
     if test is not None:
-        text = retell(test.text)
-        if test.looks_like in LOOKS:
-            text = say("{text} (looks like: {cause})", text=text, cause=say(LOOKS[test.looks_like]))
-        tests.append(Test(name, result.precision, test.passed, text))
+        text = test.text if test.looks_like is None else in_brackets(looks_like_in_words(test), test.text)
+        tests.append(Test(name, result.precision, test.passed, retell(text)))
     elif result.selftest_reason:
         tests.append(
             Test(

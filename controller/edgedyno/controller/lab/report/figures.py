@@ -123,7 +123,9 @@ def _against_accuracy(verdict: Verdict, points: Sequence[tuple[Choice, Bounded]]
     metric = next(choice.accuracy.metric for choice, _ in points if choice.accuracy)
     require = verdict.requirements
     title = say("Latency against accuracy")
-    quantity = plots.Quantity(title, metric, True, _short, _floors(verdict, [choice for choice, _ in points]))
+    quantity = plots.Quantity(
+        title, metric, up=True, write=_short, limits=_floors(verdict, [choice for choice, _ in points])
+    )
     note = say(
         "Up and to the left is better. Numbers are threads, bars 95 % intervals; hollow marks are not shown to "
         "meet the requirements. Nothing beats the trials on the dotted line in both."
@@ -140,7 +142,7 @@ def _against_agreement(
     title = say("Latency against agreement with FP32")
     axis = say("share of FP32's detections")
     limits = [require.agreement] if require.agreement is not None else []
-    quantity = plots.Quantity(title, axis, True, quantities.format_percent, limits)
+    quantity = plots.Quantity(title, axis, up=True, write=quantities.format_percent, limits=limits)
     note = say(
         "Fidelity, not accuracy: there are no labels, so this shows how far each variant sees what FP32 sees, "
         "right or wrong. Up and to the left is better; nothing beats the trials on the dotted line in both."
@@ -166,7 +168,7 @@ def _energies(verdict: Verdict, measured: Sequence[Choice], key: str) -> Picture
     title = say("Latency against energy")
     limits = [require.energy] if require.energy is not None else []
     axis = say("energy per inference, {scope}", scope=next(iter(scopes)))
-    quantity = plots.Quantity(title, axis, False, quantities.format_joules, limits)
+    quantity = plots.Quantity(title, axis, up=False, write=quantities.format_joules, limits=limits)
     note = say(
         "Down and to the left is better. Numbers are threads, bars 95 % intervals. Nothing beats the trials on "
         "the dotted line in both."
@@ -198,7 +200,7 @@ def _accuracies(verdict: Verdict, results: Mapping[str, Result], key: str) -> Pi
         "The interval is that of the images: other images of the same kind would score within it. Two intervals "
         "that overlap may still differ: the drop is judged on the same images, pair by pair."
     )
-    return Picture(title, _limited(note, *(floors or [None])), drawing) if drawing else None
+    return Picture(title, _limited(note, *floors), drawing) if drawing else None
 
 
 def _floors(verdict: Verdict, choices: Sequence[Choice]) -> list[float]:

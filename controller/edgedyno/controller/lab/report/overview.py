@@ -11,7 +11,7 @@ from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.objectives import write_missed, write_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from edgedyno.controller.lab.verdict import Choice, Verdict
     from edgedyno.core.result import Bounded, Result
@@ -37,8 +37,8 @@ class Answer:
     word: str
     model: str
     board: str
-    label: str
-    """What to deploy, or what comes nearest; empty where there is none."""
+    brief: str
+    """The answer in a few words."""
     main: list[Figure]
     """Latency (or what the scenario ranks by), accuracy, energy."""
     more: list[Figure]
@@ -53,7 +53,7 @@ def describe_answer(verdict: Verdict, best: Choice | None, result: Result | None
         word=say(ANSWERS[verdict.answer]),
         model=verdict.model,
         board=verdict.board,
-        label=best.label if best else "",
+        brief=verdict.brief,
         main=[_speed(shown), _accuracy(shown, result), _energy(shown, result)] if shown else [],
         more=_more(shown) if shown else [],
     )
@@ -73,7 +73,7 @@ def _scenario(choice: Choice) -> Figure:
     parts = [write_missed(choice.deadlines)] if choice.deadlines else []
     if choice.soak:
         parts.append(say("{ratio} times the first minute", ratio=f"{choice.soak.slowdown.value:.2f}"))
-    return Figure(choice.scenario, write_short(choice), say(", ").join(parts))
+    return Figure(choice.scenario.capitalize(), write_short(choice), say(", ").join(parts))
 
 
 def _accuracy(choice: Choice, result: Result | None) -> Figure:
@@ -131,8 +131,3 @@ def _share(share: Bounded) -> tuple[str, str]:
 
 def _interval(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
     return "" if low is None or high is None else quantities.format_span(low, high, write)
-
-
-def worth_a_table(answers: Sequence[Answer]) -> bool:
-    """Tell whether the page holds several verdicts, which a table sets side by side."""
-    return len(answers) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RAN = ("acceptable", "undecided", "rejected", "void")
 DID_NOT_RUN = ("failed", "skipped")
 MANY_LABELS = 6
+_BRACKETS = re.compile(r" ?[(\uff08][^()\uff08\uff09]*[)\uff09]")
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,18 @@ def gather_reasons(choices: Sequence[Choice], statuses: Sequence[str]) -> list[W
             number,
             group[0].status,
             name_all(group, choices),
-            merge_numbers([_reason(choice) for choice in group]),
+            _merged([_reason(choice) for choice in group]),
             frozenset(choice.trial for choice in group),
         )
         for number, group in enumerate(groups.values(), start=1)
     ]
+
+
+def _merged(reasons: list[str]) -> str:
+    """Write reasons as one; a span of intervals would tell nobody anything, and the table has each."""
+    separator = say("{low} to {high}", low="", high="").strip()
+    text = merge_numbers(reasons)
+    return _BRACKETS.sub(lambda found: "" if found[0].count(f" {separator} ") > 1 else found[0], text)
 
 
 def _reason(choice: Choice) -> str:
@@ -55,7 +64,10 @@ def _reason(choice: Choice) -> str:
 
 def name_all(group: Sequence[Choice], choices: Iterable[Choice]) -> str:
     """Name a group's trials; those of a variant by its name alone where all of them are in it."""
-    heads = Counter(_head(choice) for choice in choices if choice.state != "not tried")
+    everyone = [choice for choice in choices if choice.state != "not tried"]
+    if len(group) == len(everyone) > 1:
+        return say("All {count} trials", count=len(group))
+    heads = Counter(map(_head, everyone))
     ours = Counter(_head(choice) for choice in group)
     names: dict[str, None] = {}
     for choice in group:

@@ -18,8 +18,16 @@ from edgedyno.controller.lab.report.examples.gallery import PAGE_BYTES
 from edgedyno.controller.lab.report.examples.labels import Labels
 from edgedyno.controller.lab.report.fidelity import agreement_columns, output_columns
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
-from edgedyno.controller.lab.report.words import STAGES, limit_in_words
-from edgedyno.controller.lab.verdict import Verdict, newest_attempts, quantities
+from edgedyno.controller.lab.report.words import ANSWERS, KINDS, STAGES, limit_in_words
+from edgedyno.controller.lab.verdict import (
+    GroupVerdict,
+    Verdict,
+    group_title,
+    judge,
+    judge_groups,
+    newest_attempts,
+    quantities,
+)
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.result import Result
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 
 HTML_LANGUAGES = {ENGLISH: "en", "zh": "zh-CN"}
 # Three words or more of English in a page of another language: what no catalogue has, or a name of several words.
-_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'’/.-]*(?:[ ,;:()]+[\w'’%/.()-]+){2,}")
+_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'/.-]*(?:[ ,;:()]+[\w'%/.()-]+){2,}", re.ASCII)
 
 
 class Section(Struct, frozen=True):
@@ -38,6 +46,8 @@ class Section(Struct, frozen=True):
     verdicts: list[Verdict]
     results: list[Result]
     resolved: ResolvedJob
+    groups: list[GroupVerdict] = []
+    """Verdicts over several boards, made with those of each."""
 
 
 def render_report(
@@ -67,6 +77,24 @@ def render_report(
         )
 
 
+def judge_and_render(
+    jobs: Sequence[tuple[list[Result], ResolvedJob]],
+    *,
+    read: Callable[[str], bytes],
+    language: str = ENGLISH,
+    images: bool = True,
+) -> str:
+    """Return the page of jobs with their verdicts made in its language."""
+    with speaking(language):
+        sections = [_judged(results, resolved, read) for results, resolved in jobs]
+    return render_report(sections, read=read, language=language, images=images)
+
+
+def _judged(results: list[Result], resolved: ResolvedJob, read: Callable[[str], bytes]) -> Section:
+    verdicts = judge(results, spec=resolved.spec, read=read)
+    return Section(verdicts, results, resolved, judge_groups(verdicts, results, resolved.spec))
+
+
 def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str) -> dict[str, Any]:
     trials = newest_attempts(section.results)
     source = Source(section.resolved, Labels.of(section.resolved, read), read, budget)
@@ -76,6 +104,7 @@ def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget,
     ]
     return {
         "job": section.resolved.spec,
+        "groups": [(KINDS[group.answer], group_title(group), group) for group in section.groups],
         "boards": boards,
         "trials": len(trials),
         "started": _minute(min((result.started_at for result in trials), default="")),
@@ -137,6 +166,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "say": say,
         "stages": STAGES,
+        "answers_in_words": ANSWERS,
         "agreement_columns": agreement_columns,
         "output_columns": output_columns,
     }

@@ -58,11 +58,12 @@ class DetectionScorer:
     def point(self, images: Sequence[ImagePrediction]) -> tuple[Point, list[ClassMatches]]:
         """Return mAP50-95 on these images with further figures, and what `resampled` needs.
 
-        Images come by their ids, for COCO's evaluation takes equal scores in that order.
+        What comes of an image stands in the order of ids, in which COCO's evaluation takes equal scores.
         mAP50, mAP75 and mAP by box size stand among the details where such boxes are labelled, and counts of
         what was odd. Raises ConfigError (predictions.class) for a class that the model does not have,
         dataset.annotations when none of the images has a labelled box.
         """
+        images = sorted(images, key=lambda image: image.image_id)
         boxes, labels = self._labels([image.image_id for image in images])
         if not (~labels.crowd).any():
             raise ConfigError("none of the images has a labelled box", code="dataset.annotations")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import onnxruntime
-from edgedyno.controller.lab.classification_score import ClassificationScorer
-from edgedyno.controller.lab.detection_score import DetectionScorer
 
+from edgedyno.controller.lab.scoring.classification import ClassificationScorer
+from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.result import ImagePrediction
 from edgedyno.core.vision import Geometry, decode, decode_classes, prepare
@@ -64,7 +64,7 @@ class Comparison:
         return self.reference - self._score(self._predict(path))
 
     def _score(self, seen: Sequence[ImagePrediction]) -> float:
-        value: float = self._scorer.value(seen)[0]
+        value: float = self._scorer.point(seen)[0].value
         return value
 
     def _predict(self, path: Path) -> list[ImagePrediction]:

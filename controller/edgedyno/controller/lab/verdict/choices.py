@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.comparisons import against_recommended
 from edgedyno.controller.lab.verdict.model import Choice, ChoiceStatus, Judgement, RatioInterval
-from edgedyno.controller.lab.verdict.objectives import missed_ratio, objective_of, write_missed
+from edgedyno.controller.lab.verdict.objectives import missed_ratio, write_missed
 from edgedyno.controller.lab.verdict.phrases import in_brackets, one_by_one
 from edgedyno.controller.lab.verdict.ratios import SampleBook, conclude
 from edgedyno.controller.lab.verdict.requirements import judge_requirements
@@ -16,6 +18,7 @@ from edgedyno.controller.lab.verdict.states import Standing, is_not_tried, stand
 from edgedyno.core.stages import end_to_end_seconds
 
 if TYPE_CHECKING:
+    from edgedyno.controller.lab.verdict.goals import Aim, Criterion
     from edgedyno.controller.lab.verdict.ranking import Ranking
     from edgedyno.core.job import Require
     from edgedyno.core.manifest import Failure
@@ -40,9 +43,11 @@ class Candidate(NamedTuple):
     result: Result
     status: ChoiceStatus
     judgements: list[Judgement]
+    goal_reason: str = ""
+    """Why the goal's quantity is not known of it."""
 
 
-def examine(result: Result, require: Require) -> Candidate:
+def examine(result: Result, require: Require, aim: Aim | None = None) -> Candidate:
     """Judge one trial by itself; the recommended one is found among the acceptable ones later."""
     if result.status != "ok":
         return Candidate(result, "not tried" if is_not_tried(result) else result.status, [])
@@ -52,8 +57,9 @@ def examine(result: Result, require: Require) -> Candidate:
     outcomes = {judgement.outcome for judgement in judgements}
     if "violated" in outcomes:
         return Candidate(result, "rejected", judgements)
-    if "undecided" in outcomes or result.latency_seconds is None:
-        return Candidate(result, "undecided", judgements)
+    reason = aim.reason(result) if aim else ""
+    if "undecided" in outcomes or result.latency_seconds is None or reason:
+        return Candidate(result, "undecided", judgements, reason)
     return Candidate(result, "acceptable", judgements)
 
 
@@ -62,19 +68,29 @@ def make_choices(
     ranking: Ranking,
     ratios: dict[str, RatioInterval],
     labels: dict[str, str],
-    margin: float,
+    criterion: Criterion,
     book: SampleBook,
 ) -> list[Choice]:
     """Return the choices, the recommended one first, then by status, rank and latency."""
+    words = _Words(ranking, criterion)
     ranks = {result.trial: position for position, result in enumerate(ranking.order, start=1)}
     choices = []
     for candidate in candidates:
         trial = candidate.result.trial
         status: ChoiceStatus = "recommended" if ranks.get(trial) == 1 else candidate.status
         ratio = ratios.get(trial)
-        reasons = _reasons(candidate, status, ratio, ranking, margin)
-        standing = standing_of(candidate.result, ratio, margin=margin, book=book)
-        choices.append(_choice(candidate, status, standing, labels[trial], ranks.get(trial), ratio, reasons))
+        reasons = _reasons(candidate, status, ratio, words)
+        standing = standing_of(candidate.result, ratio, margin=criterion.margin, book=book)
+        choice = _choice(candidate, status, standing, labels[trial], ratio, reasons)
+        aim = criterion.aim
+        choices.append(
+            structs.replace(
+                choice,
+                rank=ranks.get(trial),
+                figure=criterion.figure(candidate.result),
+                goal=aim.bounds(candidate.result) if aim else None,
+            )
+        )
     return sorted(choices, key=_order)
 
 
@@ -83,16 +99,22 @@ def _order(choice: Choice) -> tuple[int, float]:
     return (ORDER.index(choice.status), choice.rank or (latency.p50 if latency else float("inf")))
 
 
+class _Words(NamedTuple):
+    """What the reasons are told from."""
+
+    ranking: Ranking
+    criterion: Criterion
+
+
 def _reasons(
-    candidate: Candidate, status: ChoiceStatus, ratio: RatioInterval | None, ranking: Ranking, margin: float
+    candidate: Candidate, status: ChoiceStatus, ratio: RatioInterval | None, words: _Words
 ) -> list[str]:
     if status == "recommended":
-        ground = ranking.preferred_for
-        if ground:
-            return [say("preferred among equals in speed for {ground}", ground=ground)]
-        return [say(objective_of(candidate.result).best)]
+        return [_recommended_reason(candidate.result, words)]
     if status == "acceptable":
-        return _acceptable_reasons(candidate.result, ratio, ranking, margin)
+        if words.criterion.aim is not None:
+            return _goal_reasons(candidate.result, ratio, words, words.criterion.aim)
+        return _acceptable_reasons(candidate.result, ratio, words.ranking, words.criterion.margin)
     if status == "rejected":
         return [item.text for item in candidate.judgements if item.outcome == "violated"]
     if status == "undecided":
@@ -106,6 +128,26 @@ def _why_out(result: Result, status: ChoiceStatus) -> str:
         if status == "void"
         else _failure_reason(result.failure, code=status != "not tried")
     )
+
+
+def _recommended_reason(result: Result, words: _Words) -> str:
+    ground, aim = words.ranking.preferred_for, words.criterion.aim
+    if ground is None:
+        return words.criterion.best(result.scenario)
+    if aim is None:
+        return say("preferred among equals in speed for {ground}", ground=ground)
+    return say("preferred among equals by {quantity} for {ground}", quantity=say(aim.title), ground=ground)
+
+
+def _goal_reasons(result: Result, ratio: RatioInterval | None, words: _Words, aim: Aim) -> list[str]:
+    """Say how a trial that meets every requirement stands by the goal, and in speed where it is as good."""
+    compared = aim.compare(result, words.ranking.order[0])
+    if result not in words.ranking.as_fast:
+        return [say("worse by the goal: {compared}", compared=compared)]
+    as_good = say(
+        "as good as the recommended one by the goal, as far as shown: {compared}", compared=compared
+    )
+    return [one_by_one([as_good, against_recommended(ratio, words.criterion.margin)])]
 
 
 def _failure_reason(failure: Failure | None, *, code: bool) -> str:
@@ -149,7 +191,7 @@ def _undecided_reasons(candidate: Candidate) -> list[str]:
     ):
         reason = result.latency_seconds_reason or say("it was not measured")
         reasons.append(say("no latency: {reason}", reason=reason))
-    return reasons
+    return [*reasons, candidate.goal_reason] if candidate.goal_reason else reasons
 
 
 def _choice(
@@ -157,7 +199,6 @@ def _choice(
     status: ChoiceStatus,
     standing: Standing,
     label: str,
-    rank_: int | None,
     ratio: RatioInterval | None,
     reasons: list[str],
 ) -> Choice:
@@ -169,19 +210,21 @@ def _choice(
         runtime=result.runtime,
         runtime_version=result.runtime_version,
         format=result.format,
+        variant=result.variant,
         precision=result.precision,
         effective_precision=result.effective_precision,
         threads=result.threads,
         cores=result.cores,
         batch=result.batch,
         status=status,
-        rank=rank_,
         reasons=reasons,
         judgements=candidate.judgements,
         ratio=ratio,
         latency_seconds=result.latency_seconds,
         accuracy=result.accuracy,
         accuracy_drop=result.accuracy_drop,
+        fidelity=result.fidelity,
+        selftest=result.selftest,
         energy_joules_per_inference=result.energy_joules_per_inference,
         power_watts=result.power_watts,
         peak_rss_bytes=result.peak_rss_bytes,
@@ -192,7 +235,7 @@ def _choice(
         state_text=standing.text,
         more_seconds=standing.more_seconds,
         scenario=result.scenario,
-        figure=objective_of(result).write(result),
+        figure="",
         throughput_per_second=result.throughput_per_second,
         throughput_per_second_interval=result.throughput_per_second_interval,
         deadlines=result.deadlines,

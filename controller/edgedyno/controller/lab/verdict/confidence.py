@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.language import say
+from edgedyno.controller.lab.language import retell, say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.phrases import listed, one_by_one
 from edgedyno.controller.lab.verdict.ratios import conclude, seconds_to_settle
@@ -19,8 +19,8 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
     measured = [choice for choice in choices if choice.latency_seconds is not None and choice.state != "void"]
     if not measured and any(choice.state == "void" for choice in choices):
         return say(
-            "No number here can be relied on: every trial that ran is void. `edgedyno agent doctor` says what "
-            "disturbs this board; measure again when it is quiet."
+            "No speed and no power here can be relied on: every trial that ran is void. `edgedyno agent doctor` says "
+            "what disturbs this board; measure again when it is quiet."
         )
     share = quantities.format_percent(margin)
     parts = [
@@ -30,7 +30,7 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
     parts += _open_points(measured, share) + _ties(measured, margin)
     # Such as `clock: no cpufreq`: the check's name is enough here, the report tells the rest.
     gaps = dict.fromkeys(
-        gap.partition(":")[0]
+        retell(gap).partition(say(": ").strip())[0]
         for result in results
         if result.latency_seconds is not None and result.validity.valid
         for gap in result.validity.not_checkable

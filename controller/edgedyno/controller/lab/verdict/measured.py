@@ -131,7 +131,8 @@ def _drop(result: Result) -> Measured:
     return _missing(result.accuracy_drop_reason or result.accuracy_reason)
 
 
-def _agreement(result: Result) -> Measured:
+def agreement_of(result: Result) -> Measured:
+    """Read how much of what FP32 sees a variant sees too; FP32 itself sees all of it."""
     fidelity = result.fidelity
     if fidelity is not None and fidelity.agreement is not None:
         matched = fidelity.agreement.matched
@@ -213,7 +214,7 @@ QUANTITIES = (
         "at least",
         by_interval=True,
         write=quantities.format_percent,
-        read=_agreement,
+        read=agreement_of,
     ),
     Quantity(
         "power", phrase("power"), "at most", by_interval=False, write=quantities.format_watts, read=_power
@@ -244,5 +245,15 @@ QUANTITIES = (
     ),
 )
 
+BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
+BY_PREDICTIONS = {
+    "accuracy",
+    "accuracy_drop",
+    "agreement",
+    "accuracy_collapse",
+    "agreement_collapse",
+    "selftest",
+}
+"""Requirements that predictions decide: no disturbance of a board excuses them."""
 TITLES = {quantity.name: quantity.title for quantity in QUANTITIES}
 """Templates of what each requirement is called."""

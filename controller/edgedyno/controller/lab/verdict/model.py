@@ -10,15 +10,17 @@ from typing import Literal
 
 from msgspec import Struct
 
-from edgedyno.core.job import Require
+from edgedyno.core.job import Goal, Require
 from edgedyno.core.result import (
     Accuracy,
     Bounded,
     Deadlines,
     Drop,
     EnergySummary,
+    Fidelity,
     LatencySummary,
     PowerSummary,
+    SelfTest,
     Soak,
     StageSummary,
 )
@@ -29,6 +31,8 @@ ChoiceStatus = Literal[
 ]
 State = Literal["settled", "not settled", "eliminated", "void", "failed", "skipped", "not tried"]
 Outcome = Literal["met", "violated", "undecided"]
+Proof = Literal["accuracy", "fidelity", "none"]
+Axis = Literal["latency", "energy", "accuracy", "agreement"]
 Conclusion = Literal["faster", "slower", "no difference shown", "cannot tell yet"]
 
 
@@ -36,7 +40,8 @@ class Judgement(Struct, frozen=True):
     """One requirement held against one trial."""
 
     requirement: str
-    limit: float
+    """Name of a field of `require`; `selftest`, `accuracy_collapse` and `agreement_collapse` hold for every job."""
+    limit: float | None
     outcome: Outcome
     value: float | None
     text: str
@@ -99,6 +104,30 @@ class RuntimeComparison(Struct, frozen=True):
     """Estimate of what would settle it, when it cannot be told yet."""
 
 
+class ParetoPoint(Struct, frozen=True):
+    """One measured trial among latency, energy and accuracy, whatever the requirements say of it."""
+
+    trial: str
+    dominated_by: str | None
+    """A trial that is at least as good by every axis and better by one, by what was measured; None: there is none."""
+    certain: bool
+    """Whether intervals show it; a trial whose dominance is not certain is still on the front."""
+    text: str
+    latency_seconds: Bounded | None = None
+    energy_joules: Bounded | None = None
+    accuracy: Bounded | None = None
+    """Or agreement, as the axes say."""
+
+
+class Stability(Struct, frozen=True):
+    """Something with which the choice changes."""
+
+    kind: Literal["threads", "runtime_version", "time"]
+    text: str
+    flips: list[str]
+    """Trials, or labels of an earlier verdict's, that change places; the one that is better at first comes first."""
+
+
 class Choice(Struct, frozen=True, kw_only=True):
     """One trial as a candidate for deployment."""
 
@@ -109,6 +138,8 @@ class Choice(Struct, frozen=True, kw_only=True):
     runtime: str
     runtime_version: str | None
     format: str
+    variant: str = ""
+    """Name that tells variants of one precision and format apart."""
     precision: str
     effective_precision: str | None
     threads: int
@@ -116,7 +147,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     batch: int
     status: ChoiceStatus
     rank: int | None = None
-    """1 is the fastest of those shown to meet every requirement; None for all others."""
+    """1 is the best by the goal of those shown to meet every requirement; None for all others."""
     reasons: list[str]
     judgements: list[Judgement] = []
     ratio: RatioInterval | None = None
@@ -124,6 +155,9 @@ class Choice(Struct, frozen=True, kw_only=True):
     latency_seconds: LatencySummary | None
     accuracy: Accuracy | None
     accuracy_drop: Drop | None
+    fidelity: Fidelity | None = None
+    """Against FP32 without labels: not accuracy."""
+    selftest: SelfTest | None = None
     energy_joules_per_inference: EnergySummary | None
     power_watts: PowerSummary | None
     peak_rss_bytes: int | None
@@ -138,7 +172,9 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Estimate of what measuring this trial would still take to settle it, when it is not."""
     scenario: str = "single-stream"
     figure: str
-    """What the scenario ranks by, in words, such as `median 12.3 ms, 95 % interval 12 to 12.6 ms`."""
+    """What ranks it, in words, such as `median 12.3 ms, 95 % interval 12 to 12.6 ms`; the goal's quantity first."""
+    goal: Bounded | None = None
+    """The goal's quantity, where the goal is not speed; None when it was not measured."""
     throughput_per_second: float | None = None
     throughput_per_second_interval: Bounded | None = None
     deadlines: Deadlines | None = None
@@ -159,14 +195,24 @@ class Verdict(Struct, frozen=True, kw_only=True):
     model: str
     answer: Answer
     headline: str
+    brief: str = ""
+    """The answer in a few words, for a table of several models."""
     recommended: list[str]
     """Trial ids; empty unless the answer is `recommended`."""
     as_fast: list[str] = []
-    """Trials that meet the requirements and are not shown to be slower than the recommended one."""
+    """Trials that meet the requirements and are not shown to be worse by the goal than the recommended one."""
     if_shown: str | None = None
-    """The fastest trial with an undecided requirement, when it is faster than the recommended one."""
+    """The best trial by the goal with an undecided requirement, when it is better than the recommended one."""
     nearest: str | None = None
     """The trial that misses by the least, when none meets the requirements."""
+    goal: Goal = "latency"
+    """What decides between deployments that meet every requirement."""
+    proof: Proof = "none"
+    """What the answer knows of being right: labels give accuracy, FP32's own detections only fidelity."""
+    pareto_axes: list[Axis] = []
+    """What was measured of more than one trial: latency, energy, and accuracy or, without labels, agreement."""
+    pareto: list[ParetoPoint] = []
+    stability: list[Stability] = []
     choices: list[Choice]
     comparisons: list[Comparison]
     runtimes: list[RuntimeComparison] = []

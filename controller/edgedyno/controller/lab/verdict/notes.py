@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.controller.lab.verdict.labels import runtime_name
-from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, sentences
+from edgedyno.controller.lab.verdict.labels import precision_in_words, runtime_name
+from edgedyno.controller.lab.verdict.measured import BY_PREDICTIONS
+from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, listed, sentences
 from edgedyno.controller.lab.verdict.states import is_simulated, void_reason
 from edgedyno.core.precision import ran_otherwise
-from edgedyno.core.scenario import rank_flips
 
 if TYPE_CHECKING:
-    from edgedyno.controller.lab.verdict.model import Choice, Comparison
+    from edgedyno.controller.lab.verdict.model import Choice, Judgement
     from edgedyno.core.job import Require
-    from edgedyno.core.result import Result, Soak
-    from edgedyno.core.scenario import Flip
+    from edgedyno.core.result import Result
 
 
 MANY_RUNTIMES = 3  # what each of so many did in detail would bury the rest
@@ -52,29 +51,6 @@ def _ran_as(asked: str, ran: str, where: dict[str, str]) -> list[str]:
         )
         for runtime, more in told
     ]
-
-
-def flip_notes(comparisons: list[Comparison]) -> list[str]:
-    """Say where the same two precisions change places with the setting."""
-    notes = []
-    by_pair: dict[tuple[str, str], list[Comparison]] = {}
-    for comparison in comparisons:
-        by_pair.setdefault((comparison.precision, comparison.other_precision), []).append(comparison)
-    several = len({comparison.runtime for comparison in comparisons}) > 1
-    for (precision, other), group in by_pair.items():
-        faster = _settings(group, "faster", runtime=several)
-        slower = _settings(group, "slower", runtime=several)
-        if faster and slower:
-            notes.append(
-                say(
-                    "The choice flips: {precision} is faster than {other} at {faster}, slower at {slower}.",
-                    precision=precision.upper(),
-                    other=other.upper(),
-                    faster=all_of(faster),
-                    slower=all_of(slower),
-                )
-            )
-    return notes
 
 
 def accuracy_notes(recommended: Result | None, require: Require) -> list[str]:
@@ -115,6 +91,24 @@ def validity_notes(results: list[Result]) -> list[str]:
             else say("{count} trials are void and not ranked: {reasons}.", count=len(void), reasons=reasons)
         )
     return notes
+
+
+def void_but_wrong_notes(results: list[Result], judgements: dict[str, list[Judgement]]) -> list[str]:
+    """Say what a disturbance does not excuse: predictions are as wrong on a busy board as on a quiet one."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "ok" and not result.validity.valid:
+            for item in judgements[result.trial]:
+                if item.outcome == "violated" and item.requirement in BY_PREDICTIONS:
+                    found.setdefault(item.text, []).append(precision_in_words(result))
+    return [
+        say(
+            "However fast it may be, {variant} would be rejected: {reason}.",
+            variant=listed(dict.fromkeys(variants)),
+            reason=text,
+        )
+        for text, variants in found.items()
+    ]
 
 
 def simulation_notes(results: list[Result]) -> list[str]:
@@ -158,39 +152,3 @@ def stage_notes(choices: list[Choice]) -> list[str]:
         total=write(choice.end_to_end_seconds),
     )
     return [note]
-
-
-def soak_notes(results: list[Result], labels: dict[str, str]) -> list[str]:
-    """Name the trials that change places between the first and the last minutes of a soak."""
-    soaks = {
-        labels[result.trial]: result.soak
-        for result in results
-        if result.soak is not None and result.validity.valid
-    }
-    return [_turned(flip, soaks[flip.fresh], soaks[flip.sustained]) for flip in rank_flips(soaks)]
-
-
-def _turned(flip: Flip, fresh: Soak, sustained: Soak) -> str:
-    first = _pair(fresh.first_p50, sustained.first_p50)
-    last = _pair(sustained.last_p50, fresh.last_p50)
-    return say(
-        "Sustained load turns the order round: {fresh} is faster at first ({first}), {sustained} at the last "
-        "({last}). The ranking goes by the last.",
-        fresh=flip.fresh,
-        first=first,
-        sustained=flip.sustained,
-        last=last,
-    )
-
-
-def _pair(seconds: float, other_seconds: float) -> str:
-    write = quantities.format_seconds
-    return say("{setting} against {other}", setting=write(seconds), other=write(other_seconds))
-
-
-def _settings(group: list[Comparison], conclusion: str, *, runtime: bool) -> list[str]:
-    return [
-        say("{setting} of {runtime}", setting=item.setting, runtime=item.runtime) if runtime else item.setting
-        for item in group
-        if item.conclusion == conclusion and item.setting == item.other_setting
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.language import phrase, say
+from edgedyno.controller.lab.language import phrase, retell, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,12 +38,12 @@ def all_of(names: Sequence[str]) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Write `a, b, c`."""
-    return say(", ").join(names)
+    return say(", ").join(map(retell, names))
 
 
 def one_by_one(clauses: Iterable[str]) -> str:
     """Write clauses behind each other: `a; b; c`."""
-    return say("; ").join(clauses)
+    return say("; ").join(map(retell, clauses))
 
 
 def sentences(*parts: str) -> str:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict.comparisons import corrected_level
+from edgedyno.controller.lab.verdict.goals import SAME_ACCURACY
 from edgedyno.controller.lab.verdict.objectives import keep_deadlines_best, missed_ratio, seconds_of
 from edgedyno.controller.lab.verdict.ratios import conclude, measure_ratio
 
 if TYPE_CHECKING:
+    from edgedyno.controller.lab.verdict.goals import Aim
     from edgedyno.controller.lab.verdict.model import RatioInterval
     from edgedyno.controller.lab.verdict.ratios import SampleBook
     from edgedyno.core.result import Result
-
-# Scores closer than this (0.1 pt) are no ground for preferring one trial.
-SAME_ACCURACY = 0.001
 
 
 class Ranking(NamedTuple):
@@ -26,14 +25,32 @@ class Ranking(NamedTuple):
 
     order: list[Result]
     as_fast: list[Result]
-    """Those besides the first that are not shown to be slower than the fastest, and are not by estimate."""
+    """Those besides the first that are not shown to be worse than the best by the goal; where that is speed, none
+    that is slower by estimate."""
     preferred_for: str | None
     """Why the first was preferred over others that are as fast; None when there was nothing to choose."""
     late: list[Result]
     """Those shown to miss more deadlines than others do."""
 
 
-def rank(candidates: list[Result], book: SampleBook, *, margin: float) -> Ranking:
+def rank(candidates: list[Result], book: SampleBook, *, margin: float, aim: Aim | None = None) -> Ranking:
+    """Rank by the goal; trials that are not shown to differ by it are chosen from by speed."""
+    if aim is None or not candidates:
+        return _rank_by_speed(candidates, book, margin=margin)
+    best = min(candidates, key=aim.cost)
+    tied = [result for result in candidates if not aim.is_worse(result, best, margin)]
+    among = _rank_by_speed(tied, book, margin=margin)
+    chosen = among.order[0]
+    ground = (among.preferred_for or say("its speed")) if len(tied) > 1 else None
+    rest = sorted(
+        (result for result in candidates if result is not chosen),
+        key=lambda one: (aim.cost(one), seconds_of(one)),
+    )
+    as_good = [result for result in tied if result is not chosen]
+    return Ranking([chosen, *rest], as_good, ground, [])
+
+
+def _rank_by_speed(candidates: list[Result], book: SampleBook, *, margin: float) -> Ranking:
     """Rank trials that have a latency; ties are broken by accuracy, file size and threads, in that order."""
     if not candidates:
         return Ranking([], [], None, [])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.fidelity import judge_agreement, judge_selftest
 from edgedyno.controller.lab.verdict.measured import QUANTITIES, Measured, Quantity
 from edgedyno.controller.lab.verdict.model import Judgement, Outcome
 from edgedyno.controller.lab.verdict.phrases import in_brackets, listed
-from edgedyno.controller.lab.verdict.settling import BY_IMAGES, settle_in_words
+from edgedyno.controller.lab.verdict.settling import BY_IMAGES, Settling, settle
 
 if TYPE_CHECKING:
     from edgedyno.core.job import Require
@@ -26,7 +27,7 @@ _CLEAR = phrase("{quantity} {found}")
 
 
 def judge_requirements(result: Result, require: Require) -> list[Judgement]:
-    """Judge each declared requirement, in the order of the job specification's fields."""
+    """Judge each declared requirement, in the order of the job specification's fields, and what no job allows."""
     judgements = [
         _judge(quantity, limit, result)
         for quantity in QUANTITIES
@@ -34,7 +35,7 @@ def judge_requirements(result: Result, require: Require) -> list[Judgement]:
     ]
     if require.accuracy is None and require.accuracy_drop is None:
         judgements += _collapse(result)
-    return judgements
+    return [*judge_selftest(result), *judgements, *judge_agreement(result, require)]
 
 
 def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
@@ -44,10 +45,10 @@ def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
     outcome = _outcome(quantity, limit, found)
     undecided = outcome == "undecided"
     text = _describe(quantity, limit, found)
-    settle, images = None, None
+    open_point = Settling()
     if undecided and found.low is not None and found.high is not None:
         bounds = (found.value, found.low, found.high)
-        settle, images = settle_in_words(quantity.name, limit, bounds, result)
+        open_point = settle(quantity.name, limit, bounds, result)
     template = _OPEN if undecided else _CLEAR
     return Judgement(
         requirement=quantity.name,
@@ -56,8 +57,8 @@ def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
         value=found.value,
         text=say(template, quantity=say(quantity.title), found=text),
         excess_ratio=_excess(quantity, limit, found.value) if outcome == "violated" else None,
-        settle=settle,
-        more_images=images,
+        settle=open_point.text,
+        more_images=open_point.more_images,
     )
 
 

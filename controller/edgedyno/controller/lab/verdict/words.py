@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
-from edgedyno.controller.lab.verdict.layout import wrap
+from edgedyno.controller.lab.verdict.group_words import group_title
+from edgedyno.controller.lab.verdict.layout import columns_of, pad, wrap
 from edgedyno.controller.lab.verdict.phrases import listed, one_by_one
 from edgedyno.controller.lab.verdict.table import INDENT, choice_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgedyno.controller.lab.verdict.group_model import GroupVerdict
     from edgedyno.controller.lab.verdict.model import Choice, Comparison, Verdict
 
 WIDTH = 80
@@ -40,6 +44,36 @@ def verdict_lines(verdict: Verdict, *, width: int = WIDTH) -> list[str]:
     if verdict.notes:
         lines += ["", say("Notes"), *[line for note in verdict.notes for line in _item(note, text_width)]]
     return [*lines, "", *wrap(verdict.confidence, text_width, INDENT)]
+
+
+def summary_lines(
+    verdicts: Sequence[Verdict], groups: Sequence[GroupVerdict] = (), *, width: int = WIDTH
+) -> list[str]:
+    """Return each answer in a few words: of every model, with the board where there are several."""
+    several = len({verdict.board for verdict in verdicts}) > 1
+    rows = [(group_title(group), group.brief) for group in groups]
+    rows += [(_subject(verdict, board=several), verdict.brief or verdict.headline) for verdict in verdicts]
+    column = max(columns_of(name) for name, _ in rows) + 2
+    if column > width // 2:
+        return [
+            say("In short"),
+            *[
+                line
+                for name, brief in rows
+                for line in wrap(say("{what}: {why}", what=name, why=brief), width, INDENT, INDENT * 2)
+            ],
+        ]
+    lines = [say("In short")]
+    for name, brief in rows:
+        first, *rest = wrap(brief, width - column - len(INDENT), "")
+        lines += [INDENT + pad(name, column) + first, *(INDENT + " " * column + line for line in rest)]
+    return lines
+
+
+def _subject(verdict: Verdict, *, board: bool) -> str:
+    if not board:
+        return verdict.model
+    return say("{model} on {board}", model=verdict.model, board=verdict.board)
 
 
 def group_by_reasons(choices: list[Choice]) -> list[list[Choice]]:

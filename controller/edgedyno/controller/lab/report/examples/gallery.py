@@ -13,8 +13,8 @@ import msgspec
 from edgedyno.controller.lab.language import retell, say
 from edgedyno.controller.lab.report.examples import pictures
 from edgedyno.controller.lab.report.examples.changes import Mark, compare, compare_classes, shown
+from edgedyno.controller.lab.verdict.labels import precision_in_words
 from edgedyno.core.errors import EdgedynoError
-from edgedyno.core.precision import name_precision
 from edgedyno.core.predictions import read_predictions
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _variants(results: Sequence[Result], runtime: str | None, read: Callable[[st
     by_runtime: dict[str, dict[str, Result]] = {}
     for result in results:
         if result.status == "ok" and result.predictions_sha256:
-            by_runtime.setdefault(result.runtime, {}).setdefault(name_precision(result), result)
+            by_runtime.setdefault(result.runtime, {}).setdefault(precision_in_words(result), result)
     usable = {
         name: found
         for name, found in by_runtime.items()
@@ -197,19 +197,20 @@ class _Maker:
         return [row for row in rows if row[1] and max(one.amount for one in row[1]) >= LEAST_CHANGE]
 
     def _drop_the_unchanged(self, rows: list[tuple[Image, list[Change]]]) -> None:
-        """Leave out variants that see the same as FP32 in every image: a column of equal pictures tells nothing."""
+        """Leave out variants that find what FP32 finds in every image: a column of equal pictures tells nothing."""
         for place in reversed(range(len(self._others))):
-            most = max((changes[place].amount for _, changes in rows), default=0.0)
-            if most >= LEAST_CHANGE:
+            ours = [changes[place] for _, changes in rows]
+            most = max((change.amount for change in ours), default=0.0)
+            if most >= LEAST_CHANGE and any(change.lost or change.new for change in ours):
                 continue
             other = self._others.pop(place)
             for _, changes in rows:
                 changes.pop(place)
             self._notes.append(
                 say(
-                    "{variant} sees the same as FP32 in all {count} images: scores shift by at most {shift} an "
-                    "image in all.",
-                    variant=name_precision(other.result),
+                    "{variant} finds the same objects as FP32 in all {count} images; its scores shift by at most "
+                    "{shift} in all in one image.",
+                    variant=precision_in_words(other.result),
                     count=len(rows),
                     shift=f"{most:.3f}",
                 )
@@ -238,7 +239,7 @@ class _Maker:
     ) -> Panel:
         marks = [Mark("kept", one) for one in shown(prediction)] if change is None else change.marks
         words = self._words(prediction, change)
-        name = name_precision(seen.result)
+        name = precision_in_words(seen.result)
         names = self._resolved.class_names
         spoken = say(", ").join(_mark_in_words(mark, names) for mark in marks) or say("nothing found")
         if not self._detects:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 440
 QUALITY = 78
-# Of the longer side of the image.
-TEXT_SHARE = 1 / 24
+# Of the image's width, which every panel is scaled to.
+TEXT_SHARE = 1 / 20
+# Of the text's size, for a usual letter.
+LETTER_SHARE = 0.62
 
 
 class Thumbnail(NamedTuple):
@@ -55,30 +57,57 @@ def draw_panel(
     thumbnail: Thumbnail, image_key: str, marks: Sequence[Mark], names: Sequence[str], words: str
 ) -> Markup:
     """Return one panel: the image with its boxes; `words` say the same to who cannot see it."""
-    size = max(thumbnail.width, thumbnail.height) * TEXT_SHARE
-    boxes = Markup("").join(_box(mark, names, size) for mark in marks)
+    size = thumbnail.width * TEXT_SHARE
+    taken: list[_Span] = []
+    # What changed gets its label first; one that would cover another is left to the box's tooltip.
+    order = sorted(marks, key=lambda mark: (mark.kind == "kept", -mark.detection.score))
+    drawn = [_box(mark, names, size, thumbnail, taken) for mark in order]
+    boxes = Markup("").join(reversed(drawn))
     return Markup(
         '<svg class="photo" role="img" viewBox="0 0 {w} {h}" aria-label="{words}">'
         '<use href="#{key}"/><g font-size="{size:.1f}">{boxes}</g></svg>'
     ).format(w=thumbnail.width, h=thumbnail.height, words=words, key=image_key, size=size, boxes=boxes)
 
 
-def _box(mark: Mark, names: Sequence[str], size: float) -> Markup:
+class _Span(NamedTuple):
+    left: float
+    right: float
+    baseline: float
+    from_right: bool
+    """Whether the label ends at `right`: how long it is depends on the reader's font."""
+
+
+def _box(mark: Mark, names: Sequence[str], size: float, thumbnail: Thumbnail, taken: list[_Span]) -> Markup:
     x, y, width, height = box_of(mark.detection)
-    # A label above the box, or within it at the image's upper edge.
-    baseline = y - size * 0.3 if y > size * 1.2 else y + size
+    label = label_of(mark, names)
+    span = _place(x, y, len(label) * size * LETTER_SHARE, size, thumbnail)
+    text = Markup("")
+    if not any(_collide(span, other, size) for other in taken):
+        taken.append(span)
+        text = Markup('<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{label}</text>').format(
+            x=span.right if span.from_right else span.left,
+            y=span.baseline,
+            anchor="end" if span.from_right else "start",
+            label=label,
+        )
     return Markup(
-        '<g class="{kind}"><rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"/>'
-        '<text x="{tx:.1f}" y="{ty:.1f}">{label}</text></g>'
-    ).format(
-        kind=mark.kind,
-        x=x,
-        y=y,
-        w=width,
-        h=height,
-        tx=max(x, 0) + size * 0.15,
-        ty=baseline,
-        label=label_of(mark, names),
+        '<g class="{kind}"><title>{label}</title>'
+        '<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"/>{text}</g>'
+    ).format(kind=mark.kind, x=x, y=y, w=width, h=height, label=label, text=text)
+
+
+def _place(x: float, y: float, length: float, size: float, thumbnail: Thumbnail) -> _Span:
+    """Put a label above its box, within it at the image's upper edge, and never beyond the right edge."""
+    baseline = y - size * 0.3 if y > size * 1.2 else max(y, 0.0) + size
+    left, edge = max(0.0, x) + size * 0.15, thumbnail.width - size * 0.15
+    if left + length > edge:
+        return _Span(edge - length, edge, baseline, from_right=True)
+    return _Span(left, left + length, baseline, from_right=False)
+
+
+def _collide(one: _Span, other: _Span, size: float) -> bool:
+    return (
+        one.left < other.right and other.left < one.right and abs(one.baseline - other.baseline) < size * 1.05
     )
 
 
