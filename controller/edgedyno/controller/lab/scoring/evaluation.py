@@ -15,7 +15,7 @@ from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.result import Accuracy, Bounded, Drop, ImagePrediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgedyno.controller.lab.scoring.scorer import Floats, Point, Resampled, Scorer
     from edgedyno.core.profile import Task
@@ -59,16 +59,59 @@ def score(
     An image without a prediction counts as one where nothing was found. Raises ConfigError when no image has
     a prediction (predictions.none), or when predictions and labels do not fit each other.
     """
-    images = [image.image_id for image in predictions.images]
-    evaluation = Evaluation(scorer_of(task, annotations, class_names), images)
-    ours = evaluation.scored(predictions)
-    if baseline is None:
-        return Score(ours.accuracy, drop_reason="there is no FP32 result to compare with")
+    both = {"ours": predictions} if baseline is None else {"ours": predictions, "reference": baseline}
+    found = score_set(
+        both,
+        annotations=annotations,
+        class_names=class_names,
+        reference=None if baseline is None else "reference",
+        task=task,
+    )["ours"]
+    if isinstance(found, EdgedynoError):
+        raise found
+    return found
+
+
+def score_set(
+    predictions: Mapping[str, Predictions],
+    *,
+    annotations: bytes,
+    class_names: list[str],
+    reference: str | None,
+    task: Task = "detect",
+) -> dict[str, Score | EdgedynoError]:
+    """Score each of `predictions` on all of their images and compare it with the one named `reference`.
+
+    What cannot be scored is the error that says why.
+    """
+    images = [image.image_id for one in predictions.values() for image in one.images]
     try:
-        reference = evaluation.scored(baseline)
+        evaluation = Evaluation(scorer_of(task, annotations, class_names), list(dict.fromkeys(images)))
     except EdgedynoError as error:
-        return Score(ours.accuracy, drop_reason=f"the FP32 result cannot be scored: {error}")
-    return evaluation.compare(ours, reference)
+        return dict.fromkeys(predictions, error)
+    scored = {name: _tried(evaluation, one) for name, one in predictions.items()}
+    theirs = None if reference is None else scored[reference]
+    return {
+        name: one if isinstance(one, EdgedynoError) else _against(evaluation, one, theirs)
+        for name, one in scored.items()
+    }
+
+
+def _tried(evaluation: Evaluation, predictions: Predictions) -> Scored | EdgedynoError:
+    try:
+        return evaluation.scored(predictions)
+    except EdgedynoError as error:
+        return error
+
+
+def _against(evaluation: Evaluation, ours: Scored, theirs: Scored | EdgedynoError | None) -> Score:
+    if theirs is None:
+        return Score(ours.accuracy, drop_reason="there is no FP32 result to compare with")
+    if theirs is ours:
+        return Score(ours.accuracy, drop_reason="this is the FP32 reference")
+    if isinstance(theirs, EdgedynoError):
+        return Score(ours.accuracy, drop_reason=f"the FP32 result cannot be scored: {theirs}")
+    return evaluation.compare(ours, theirs)
 
 
 def scorer_of(task: Task, annotations: bytes, class_names: list[str]) -> Scorer:
