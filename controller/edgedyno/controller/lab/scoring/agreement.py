@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgedyno.controller.lab.scoring.bootstrap import CONFIDENCE, RESAMPLES, counts_of, interval
+from edgedyno.controller.lab.scoring.bootstrap import CONFIDENCE, MIN_IMAGES, Bootstrap
 from edgedyno.controller.lab.scoring.detections import Detections, in_columns
 from edgedyno.controller.lab.scoring.matching import Labels, choose, limited, pairs_of
 from edgedyno.core.errors import ConfigError
@@ -113,13 +113,13 @@ def _within(found: Detections, images: Flags) -> Detections:
 def _share(matched: Floats, there: Floats) -> Bounded:
     """Return the share of what is there that was matched, with its interval over images."""
     value = float(matched.sum() / there.sum())
-    counts = counts_of(len(there))
-    if counts is None:
+    if len(there) < MIN_IMAGES:
         return Bounded(value)
-    columns = counts.T.astype(np.float64)
+    resampling = Bootstrap(len(there))
+    columns = resampling.counts.T.astype(np.float64)
     drawn = columns @ there
     shares = np.divide(columns @ matched, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
-    bounds = interval(value, shares[:RESAMPLES], shares[RESAMPLES:]) or _at_the_end(value, there)
+    bounds = resampling.bounds(value, shares, len(there)) or _at_the_end(value, there)
     return Bounded(value, *bounds)
 
 

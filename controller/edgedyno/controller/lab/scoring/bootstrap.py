@@ -15,27 +15,30 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 # Any fixed number: the same results must give the same interval every time.
-_SEED = 20240229
+SEED = 20240229
 # Enough for the acceleration, few enough for thousands of images.
 _MAX_GROUPS = 200
 # Fewer draws than that say nothing of a spread.
 MIN_IMAGES = 5
 
 
-def counts_of(images: int) -> NDArray[np.int32] | None:
-    """Return how often each image (a row) counts in each resample and then in each part of the jackknife.
+class Bootstrap:
+    """How often each image counts in each resample, drawn with replacement, and then in each part of the jackknife."""
 
-    None where images are too few to tell a spread.
-    """
-    if images < MIN_IMAGES:
-        return None
-    columns = np.concatenate([draw_weights(images), leave_out(images)])
-    return np.ascontiguousarray(columns.T, dtype=np.int32)
+    def __init__(self, images: int) -> None:
+        columns = np.concatenate([draw_weights(images), leave_out(images)])
+        self.counts = np.ascontiguousarray(columns.T, dtype=np.int32)
+
+    def bounds(self, estimate: float, values: Floats, images: int) -> tuple[float, float] | None:
+        """Return the interval of an estimate that rests on `images` of the images; None when they are too few."""
+        if images < MIN_IMAGES:
+            return None
+        return interval(estimate, values[:RESAMPLES], values[RESAMPLES:])
 
 
 def draw_weights(images: int, *, resamples: int = RESAMPLES) -> Floats:
     """Return a row per resample and a column per image; each row adds up to the number of images."""
-    generator = np.random.default_rng(_SEED)
+    generator = np.random.default_rng(SEED)
     return generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
@@ -49,8 +52,8 @@ def leave_out(images: int) -> Floats:
 def interval(estimate: float, resampled: Floats, jackknifed: Floats) -> tuple[float, float] | None:
     """Return the bias-corrected and accelerated interval (BCa; Efron 1987, JASA 82:171) of an estimate.
 
-    mAP grows when images are drawn twice, so the percentile interval lies too high; it is used only where
-    all resamples lie on one side of the estimate. None when they do not vary: they tell nothing then.
+    The plain percentiles are used where all resamples lie on one side of the estimate. None when they do not
+    vary: they tell nothing then.
     """
     values = np.sort(resampled[np.isfinite(resampled)])
     if not values.size or values[0] == values[-1]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from edgedyno.controller.lab.scoring.bootstrap import RESAMPLES, counts_of, interval
+from edgedyno.controller.lab.scoring.bootstrap import MIN_IMAGES
 from edgedyno.controller.lab.scoring.classification import ClassificationScorer
 from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.core.errors import ConfigError, EdgedynoError
@@ -131,7 +131,8 @@ class Evaluation:
                 f"none of the {len(image_ids)} images is in the annotations: they are of other images",
                 code="dataset.annotations",
             )
-        self._counts = counts_of(len(self._image_ids))
+        count = len(self._image_ids)
+        self._resampling = scorer.resampling(count) if count >= MIN_IMAGES else None
 
     def scored(self, predictions: Predictions) -> Scored:
         """Return the accuracy of one set of predictions, and what comparing it needs."""
@@ -142,8 +143,11 @@ class Evaluation:
         point, matches = self._scorer.point(images)
         missing = {"images_without_prediction": len(failed), "images_without_labels": self._unlabelled}
         details = point.details | {name: float(count) for name, count in missing.items() if count}
-        resampled = None if self._counts is None else self._scorer.resampled(matches, self._counts)
-        low, high = _bounds(point.value, None if resampled is None else resampled.overall)
+        draws = self._resampling
+        resampled = self._scorer.resampled(matches, draws.counts) if draws else None
+        low, high = self._bounds(point.value, resampled.overall if resampled else None, len(images))
+        if low is not None and high is not None:
+            low, high = max(0.0, low), min(1.0, high)
         accuracy = Accuracy(self._scorer.metric, point.value, low, high, len(images), details, point.classes)
         return Scored(accuracy, point, resampled, predictions.preparation_sha256, _digest(images))
 
@@ -155,15 +159,27 @@ class Evaluation:
         if reference.content == ours.content:
             same = {name: Bounded(0.0, 0.0, 0.0) for name in ours.point.classes}
             return Score(ours.accuracy, Drop(0.0, 0.0, 0.0, same))
-        whole = _difference(reference.point.value, ours.point.value, _overall(reference), _overall(ours))
-        classes = {
-            name: _difference(
-                reference.point.classes[name], value, _of_class(reference, name), _of_class(ours, name)
-            )
-            for name, value in ours.point.classes.items()
-            if name in reference.point.classes
-        }
-        return Score(ours.accuracy, Drop(whole.value, whole.low, whole.high, classes))
+        before, after, images = reference.resampled, ours.resampled, ours.accuracy.images
+        lost = before.overall - after.overall if before and after else None
+        drop = reference.point.value - ours.point.value
+        low, high = self._bounds(drop, lost, images)
+        return Score(ours.accuracy, Drop(drop, low, high, self._by_class(ours, reference)))
+
+    def _by_class(self, ours: Scored, reference: Scored) -> dict[str, Bounded]:
+        found = {}
+        for name, value in ours.point.classes.items():
+            before, after = reference.resampled, ours.resampled
+            lost = before.classes[name] - after.classes[name] if before and after else None
+            drop = reference.point.classes[name] - value
+            found[name] = Bounded(drop, *self._bounds(drop, lost, ours.point.shown[name]))
+        return found
+
+    def _bounds(
+        self, estimate: float, values: Floats | None, images: int
+    ) -> tuple[float | None, float | None]:
+        if self._resampling is None or values is None:
+            return None, None
+        return self._resampling.bounds(estimate, values, images) or (None, None)
 
     def _images(self, predictions: Predictions) -> list[ImagePrediction]:
         """Return the predictions in the data set's order; what is missing counts as an error."""
@@ -176,23 +192,3 @@ class Evaluation:
 
 def _digest(images: Sequence[ImagePrediction]) -> bytes:
     return hashlib.sha256(msgspec.msgpack.encode(images)).digest()
-
-
-def _overall(scored: Scored) -> Floats | None:
-    return None if scored.resampled is None else scored.resampled.overall
-
-
-def _of_class(scored: Scored, name: str) -> Floats | None:
-    return None if scored.resampled is None else scored.resampled.classes[name]
-
-
-def _difference(theirs: float, ours: float, before: Floats | None, after: Floats | None) -> Bounded:
-    lost = None if before is None or after is None else before - after
-    return Bounded(theirs - ours, *_bounds(theirs - ours, lost))
-
-
-def _bounds(estimate: float, values: Floats | None) -> tuple[float | None, float | None]:
-    """Return the interval, from resampled and jackknifed values in this order."""
-    if values is None:
-        return None, None
-    return interval(estimate, values[:RESAMPLES], values[RESAMPLES:]) or (None, None)
