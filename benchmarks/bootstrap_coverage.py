@@ -141,8 +141,8 @@ def detection_rows(rng: np.random.Generator, of: Population, images: int, trials
         fp32 = _scores(sample(of.fp32, chosen, of.size), counts)
         seen.append((fp32, fp32 - _scores(sample(of.variant, chosen, of.size), counts)))
     return [
-        _row([one[0] for one in seen], of.accuracy, halves, images),
-        _row([one[1] for one in seen], of.drop, halves, images),
+        _row([one[0] for one in seen], of.accuracy, halves, images, is_drop=False),
+        _row([one[1] for one in seen], of.drop, halves, images, is_drop=True),
     ]
 
 
@@ -160,14 +160,15 @@ def class_rows(rng: np.random.Generator, images: int, trials: int) -> list[Row]:
         seen.append((scores[0], scores[0] - scores[1]))
     truth = 0.7 - (0.7 * 0.92 + 0.3 * 0.0866667)
     return [
-        _row([one[0] for one in seen], 0.7, bootstrap, images),
-        _row([one[1] for one in seen], truth, bootstrap, images),
+        _row([one[0] for one in seen], 0.7, bootstrap, images, is_drop=False),
+        _row([one[1] for one in seen], truth, bootstrap, images, is_drop=True),
     ]
 
 
-def _row(values: list[Floats], truth: float, resampling: Resampling, images: int) -> Row:
+def _row(values: list[Floats], truth: float, resampling: Resampling, images: int, *, is_drop: bool) -> Row:
     """Judge the intervals; the last value of each is that of the sample as it is."""
-    bounds = [resampling.bounds(float(one[-1]), one[:-1], images) for one in values]
+    bounds_of = resampling.bounds_of_difference if is_drop else resampling.bounds
+    bounds = [bounds_of(float(one[-1]), one[:-1], images) for one in values]
     known = [one for one in bounds if one is not None]
     return Row(
         below=sum(truth < low for low, _ in known),

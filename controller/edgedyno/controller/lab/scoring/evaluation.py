@@ -162,7 +162,7 @@ class Evaluation:
         before, after, images = reference.resampled, ours.resampled, ours.accuracy.images
         lost = before.overall - after.overall if before and after else None
         drop = reference.point.value - ours.point.value
-        low, high = self._bounds(drop, lost, images)
+        low, high = self._bounds_of_drop(drop, lost, images)
         return Score(ours.accuracy, Drop(drop, low, high, self._by_class(ours, reference)))
 
     def _by_class(self, ours: Scored, reference: Scored) -> dict[str, Bounded]:
@@ -171,7 +171,7 @@ class Evaluation:
             before, after = reference.resampled, ours.resampled
             lost = before.classes[name] - after.classes[name] if before and after else None
             drop = reference.point.classes[name] - value
-            found[name] = Bounded(drop, *self._bounds(drop, lost, ours.point.shown[name]))
+            found[name] = Bounded(drop, *self._bounds_of_drop(drop, lost, ours.point.shown[name]))
         return found
 
     def _bounds(
@@ -180,6 +180,13 @@ class Evaluation:
         if self._resampling is None or values is None:
             return None, None
         return self._resampling.bounds(estimate, values, images) or (None, None)
+
+    def _bounds_of_drop(
+        self, drop: float, lost: Floats | None, images: int
+    ) -> tuple[float | None, float | None]:
+        if self._resampling is None or lost is None:
+            return None, None
+        return self._resampling.bounds_of_difference(drop, lost, images) or (None, None)
 
     def _images(self, predictions: Predictions) -> list[ImagePrediction]:
         """Return the predictions in the data set's order; what is missing counts as an error."""

@@ -51,3 +51,9 @@ class Halves:
         reach = student_quantile((1 + CONFIDENCE) / 2, images - 1) * error
         excess = _EXTRAPOLATION * float(found.mean() - estimate)
         return estimate - reach - max(0.0, excess), estimate + reach - min(0.0, excess)
+
+    def bounds_of_difference(
+        self, estimate: float, values: Floats, images: int
+    ) -> tuple[float, float] | None:
+        """Return the same: what the scores have in common is not in the halves' differences."""
+        return self.bounds(estimate, values, images)

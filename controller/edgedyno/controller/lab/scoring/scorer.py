@@ -43,6 +43,11 @@ class Resampling(Protocol):
     def bounds(self, estimate: float, values: Floats, images: int) -> tuple[float, float] | None:
         """Return the 95 % interval, from the values by column of `counts`; `images` is on how many it rests."""
 
+    def bounds_of_difference(
+        self, estimate: float, values: Floats, images: int
+    ) -> tuple[float, float] | None:
+        """Return the same for a difference of two scores of the same images."""
+
 
 class Scorer(Protocol):
     """Scores predictions on one labelled data set."""
