@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # mAP reads higher on few images. What a half reads more than the whole tells by how much, if that falls with the root
 # of the number of images: then the whole reads too high by this many times as much.
 _EXTRAPOLATION = 1 / (math.sqrt(2) - 1)
+# On fewer images than these that is not enough: simulated intervals held the truth in 87 to 90 %, all missed above it.
+_FEW = 100
+_MORE_DOWN = 1 / 3
 # A class that is missing in most halves has too little to tell.
 _LEAST_SHARE = 0.5
 
@@ -44,16 +47,24 @@ class Halves:
 
         None when they are too few, or the halves do not vary: they tell nothing then.
         """
+        found = self._reach(estimate, values, images)
+        if found is None:
+            return None
+        down, up = found
+        return estimate - down * (1 + _MORE_DOWN if images < _FEW else 1), estimate + up
+
+    def bounds_of_difference(
+        self, estimate: float, values: Floats, images: int
+    ) -> tuple[float, float] | None:
+        """Return the same of a difference, in which what both read too high cancels."""
+        found = self._reach(estimate, values, images)
+        return None if found is None else (estimate - found[0], estimate + found[1])
+
+    def _reach(self, estimate: float, values: Floats, images: int) -> tuple[float, float] | None:
         found = values[np.isfinite(values)]
         if images < MIN_IMAGES or found.size < _LEAST_SHARE * values.size or np.ptp(found) == 0:
             return None
         error = float(found.std(ddof=1)) * math.sqrt(self._drawn / (self._images - self._drawn))
         reach = student_quantile((1 + CONFIDENCE) / 2, images - 1) * error
         excess = _EXTRAPOLATION * float(found.mean() - estimate)
-        return estimate - reach - max(0.0, excess), estimate + reach - min(0.0, excess)
-
-    def bounds_of_difference(
-        self, estimate: float, values: Floats, images: int
-    ) -> tuple[float, float] | None:
-        """Return the same: what the scores have in common is not in the halves' differences."""
-        return self.bounds(estimate, values, images)
+        return reach + max(0.0, excess), reach - min(0.0, excess)
