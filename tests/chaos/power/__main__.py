@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 
@@ -15,6 +16,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=15_000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    logging.disable(logging.ERROR)  # scripted refusals
     began = time.monotonic()
     outcomes = simulate(options.cuts, options.seed)
     print(f"seed {options.seed}: {sum(outcomes.values())} power cuts in {time.monotonic() - began:.0f} s")
