@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.zoo
 
-TOLERANCE = 0.01
+TOLERANCE = 0.005
 TFLITE = ["litert", "tflite"]
 FRACTION = {"boxes": "fraction"}
 

@@ -29,7 +29,7 @@ RECORDED = {"fastestdet": 0.238, "yolox_nano": 0.402}
 TFLITE = [name for name in RUNTIMES if name in ("litert", "tflite")]
 LEAST_DB = {"fp32": 90.0, "fp16": 30.0}
 LEAST_COSINE = {"fp32": 0.999999, "fp16": 0.9995}
-TOLERANCE = 0.01
+TOLERANCE = 0.005
 
 
 class Loss(NamedTuple):

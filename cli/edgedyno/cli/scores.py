@@ -16,13 +16,13 @@ from edgedyno.agent.measure.inputs import write_latency_input
 from edgedyno.agent.measure.journal import Journal
 from edgedyno.agent.measure.planner import Cell, plan
 from edgedyno.agent.measure.supervisor import Launch
-from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Manifest
-from edgedyno.core.result import Accuracy, Drop, Predictions
+from edgedyno.core.predictions import read_predictions
+from edgedyno.core.result import Accuracy, Drop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from pathlib import Path
 
     from edgedyno.controller.lab.files import ContentStore
@@ -122,50 +122,46 @@ def _score_all(
     resolved: ResolvedJob, cells: Sequence[Cell | str], journal: Journal, store: ContentStore
 ) -> list[Scored]:
     # Scoring brings large libraries.
-    from edgedyno.controller.lab.scoring import score
+    from edgedyno.controller.lab.scoring import Score, score_set
 
+    read = {}
+    for cell in cells:
+        if isinstance(cell, Cell) and (path := _predictions(cell, journal)) is not None:
+            read[cell.trial] = read_predictions(path.read_bytes())
     annotations = store.read(resolved.annotations.sha256) if resolved.annotations else b""
-    read = {cell.trial: _predictions(cell, journal) for cell in cells if isinstance(cell, Cell)}
-    baseline = next(
-        (
-            read[cell.trial]
-            for cell in cells
-            if isinstance(cell, Cell) and (cell.variant.format, cell.variant.precision) == ("onnx", "fp32")
-        ),
-        None,
+    reference = next((one.trial for one in cells if isinstance(one, Cell) and _is_reference(one, read)), None)
+    found = score_set(
+        read,
+        annotations=annotations,
+        class_names=resolved.class_names,
+        reference=reference,
+        task=resolved.model.task,
     )
 
-    def score_one(cell: Cell | str) -> Scored:
-        if isinstance(cell, str):
-            return Scored(reason=cell)
-        log = journal.accuracy_pass(pass_key(cell))
+    def told(cell: Cell) -> Scored:
+        log, score = journal.accuracy_pass(pass_key(cell)), found.get(cell.trial)
         place = Scored(runtime=cell.runtime, runtime_version=cell.runtime_version)
-        predictions = read[cell.trial]
-        if predictions is None or log is None:
+        if log is None or score is None:
             return msgspec.structs.replace(place, reason=(log and log.reason) or "the pass ended early")
-        try:
-            found = score(
-                predictions,
-                annotations=annotations,
-                class_names=resolved.class_names,
-                baseline=None if predictions is baseline else baseline,
-                task=resolved.model.task,
-            )
-        except EdgedynoError as error:
-            return msgspec.structs.replace(place, reason=str(error))
+        if not isinstance(score, Score):
+            return msgspec.structs.replace(place, reason=str(score))
         return msgspec.structs.replace(
             place,
-            accuracy=found.accuracy,
-            drop=found.drop,
-            drop_reason=found.drop_reason,
+            accuracy=score.accuracy,
+            drop=score.drop,
+            drop_reason=score.drop_reason,
             effective_precision=log.effective_precision,
         )
 
-    return [score_one(cell) for cell in cells]
+    return [Scored(reason=cell) if isinstance(cell, str) else told(cell) for cell in cells]
 
 
-def _predictions(cell: Cell, journal: Journal) -> Predictions | None:
+def _is_reference(cell: Cell, read: Container[str]) -> bool:
+    return (cell.variant.format, cell.variant.precision) == ("onnx", "fp32") and cell.trial in read
+
+
+def _predictions(cell: Cell, journal: Journal) -> Path | None:
     log = journal.accuracy_pass(pass_key(cell))
     if log is None or log.predictions_sha256 is None:
         return None
-    return msgspec.json.decode((journal.artifacts / log.predictions_sha256).read_bytes(), type=Predictions)
+    return journal.artifacts / log.predictions_sha256

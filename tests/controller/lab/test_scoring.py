@@ -79,7 +79,8 @@ def _predictions(
     return Predictions(variant, "onnxruntime", preparation, images)
 
 
-def _pycocotools(instances: bytes, images: list[ImagePrediction]) -> np.ndarray:
+def _pycocotools(instances: bytes, images: list[ImagePrediction]) -> tuple[np.ndarray, dict[str, float]]:
+    """Return its summary, and its mean precision of each class that has a labelled box."""
     labels = msgspec.json.decode(instances)
     ids = [category["id"] for category in labels["categories"]]
     found = [
@@ -100,20 +101,25 @@ def _pycocotools(instances: bytes, images: list[ImagePrediction]) -> np.ndarray:
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return np.asarray(evaluation.stats)
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    by_class = {
+        category["name"]: precision[:, :, index] for index, category in enumerate(labels["categories"])
+    }
+    return np.asarray(evaluation.stats), {
+        name: float(one.mean()) for name, one in by_class.items() if (one > -1).all()
+    }
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_score_is_that_of_pycocotools(scorer: DetectionScorer, instances: bytes, seed: int) -> None:
     images = _guesses(instances, seed=seed)
-    (value, details, _), _ = scorer.point(images)
-    theirs = _pycocotools(instances, images)
-    assert 0.05 < value < 0.95
-    ours = [
-        value,
-        *(details[name] for name in ("mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large")),
-    ]
-    assert ours == pytest.approx(theirs[:6], abs=1e-6)
+    point, _ = scorer.point(images)
+    theirs, by_class = _pycocotools(instances, images)
+    assert 0.05 < point.value < 0.95
+    names = ("mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large")
+    assert [point.value, *(point.details[name] for name in names)] == pytest.approx(theirs[:6], abs=1e-6)
+    assert point.classes == pytest.approx(by_class, abs=1e-6)
+    assert 5 < len(point.classes) < 80
 
 
 @pytest.mark.parametrize("seed", range(4))

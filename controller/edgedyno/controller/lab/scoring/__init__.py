@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgedyno.controller.lab.scoring.evaluation import Score, score
+from edgedyno.controller.lab.scoring.evaluation import Score, score, score_set
 from edgedyno.controller.lab.scoring.results import score_results
 
-__all__ = ["Score", "score", "score_results"]
+__all__ = ["Score", "score", "score_results", "score_set"]

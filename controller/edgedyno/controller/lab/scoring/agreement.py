@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgedyno.controller.lab.scoring.bootstrap import CONFIDENCE, RESAMPLES, counts_of, interval
+from edgedyno.controller.lab.scoring.bootstrap import MIN_IMAGES, Bootstrap
 from edgedyno.controller.lab.scoring.detections import Detections, in_columns
 from edgedyno.controller.lab.scoring.matching import Labels, choose, limited, pairs_of
 from edgedyno.core.errors import ConfigError
@@ -113,22 +113,11 @@ def _within(found: Detections, images: Flags) -> Detections:
 def _share(matched: Floats, there: Floats) -> Bounded:
     """Return the share of what is there that was matched, with its interval over images."""
     value = float(matched.sum() / there.sum())
-    counts = counts_of(len(there))
-    if counts is None:
+    if len(there) < MIN_IMAGES:
         return Bounded(value)
-    columns = counts.T.astype(np.float64)
+    resampling = Bootstrap(len(there))
+    columns = resampling.counts.T.astype(np.float64)
     drawn = columns @ there
     shares = np.divide(columns @ matched, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
-    bounds = interval(value, shares[:RESAMPLES], shares[RESAMPLES:]) or _at_the_end(value, there)
-    return Bounded(value, *bounds)
-
-
-def _at_the_end(value: float, there: Floats) -> tuple[float | None, float | None]:
-    """Return the interval where all or nothing was matched, with an image as one try.
-
-    That of a share of 1 or 0 (Clopper and Pearson, Biometrika 26, 1934).
-    """
-    room = ((1 - CONFIDENCE) / 2) ** (1 / int((there > 0).sum()))
-    if value == 1:
-        return room, 1.0
-    return (0.0, 1 - room) if value == 0 else (None, None)
+    # Where all or nothing is matched, an image with something to find is one try.
+    return Bounded(value, *(resampling.bounds(value, shares, int((there > 0).sum())) or (None, None)))

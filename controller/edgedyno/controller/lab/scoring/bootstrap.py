@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -15,27 +16,57 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 # Any fixed number: the same results must give the same interval every time.
-_SEED = 20240229
+SEED = 20240229
 # Enough for the acceleration, few enough for thousands of images.
 _MAX_GROUPS = 200
 # Fewer draws than that say nothing of a spread.
 MIN_IMAGES = 5
 
 
-def counts_of(images: int) -> NDArray[np.int32] | None:
-    """Return how often each image (a row) counts in each resample and then in each part of the jackknife.
+class Bootstrap:
+    """How often each image counts in each resample, drawn with replacement, and then in each part of the jackknife."""
 
-    None where images are too few to tell a spread.
-    """
-    if images < MIN_IMAGES:
-        return None
-    columns = np.concatenate([draw_weights(images), leave_out(images)])
-    return np.ascontiguousarray(columns.T, dtype=np.int32)
+    def __init__(self, images: int) -> None:
+        columns = np.concatenate([draw_weights(images), leave_out(images)])
+        self.counts = np.ascontiguousarray(columns.T, dtype=np.int32)
+
+    def bounds(self, estimate: float, values: Floats, images: int) -> tuple[float, float] | None:
+        """Return the interval of a share of `images` of the images; None when they are too few."""
+        if images < MIN_IMAGES:
+            return None
+        found = interval(estimate, values[:RESAMPLES], values[RESAMPLES:])
+        return found or _at_the_end(estimate, images)
+
+    def bounds_of_difference(
+        self, estimate: float, values: Floats, images: int
+    ) -> tuple[float, float] | None:
+        """Return the interval of the difference of two shares of the same images.
+
+        Where few images differ, no resample has what one more of them would do: with 17 images, of which two
+        differ, resamples held the truth in 77 % of cases. So one is added on either side (Bonett and Price, Journal
+        of Educational and Behavioral Statistics 37:479, 2012); how many differ follows from the resamples' spread.
+        """
+        drawn = values[:RESAMPLES][np.isfinite(values[:RESAMPLES])]
+        if images < MIN_IMAGES or not drawn.size:
+            return None
+        differing = round(images * (images * float(drawn.var()) + estimate**2))
+        shift = estimate * images / (images + 2)
+        error = math.sqrt(((differing + 2) / (images + 2) - shift**2) / (images + 2))
+        reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+        return min(estimate, shift - reach), max(estimate, shift + reach)
+
+
+def _at_the_end(share: float, images: int) -> tuple[float, float] | None:
+    """Return the interval of a share of all or none (Clopper and Pearson, Biometrika 26:404, 1934)."""
+    room = ((1 - CONFIDENCE) / 2) ** (1 / images)
+    if share == 1:
+        return room, 1.0
+    return (0.0, 1 - room) if share == 0 else None
 
 
 def draw_weights(images: int, *, resamples: int = RESAMPLES) -> Floats:
     """Return a row per resample and a column per image; each row adds up to the number of images."""
-    generator = np.random.default_rng(_SEED)
+    generator = np.random.default_rng(SEED)
     return generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
@@ -49,8 +80,8 @@ def leave_out(images: int) -> Floats:
 def interval(estimate: float, resampled: Floats, jackknifed: Floats) -> tuple[float, float] | None:
     """Return the bias-corrected and accelerated interval (BCa; Efron 1987, JASA 82:171) of an estimate.
 
-    mAP grows when images are drawn twice, so the percentile interval lies too high; it is used only where
-    all resamples lie on one side of the estimate. None when they do not vary: they tell nothing then.
+    The plain percentiles are used where all resamples lie on one side of the estimate. None when they do not
+    vary: they tell nothing then.
     """
     values = np.sort(resampled[np.isfinite(resampled)])
     if not values.size or values[0] == values[-1]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgedyno.controller.lab.dataset import read_labels
+from edgedyno.controller.lab.scoring.bootstrap import Bootstrap
 from edgedyno.controller.lab.scoring.scorer import Point, Resampled
 from edgedyno.core.errors import ConfigError
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgedyno.controller.lab.scoring.scorer import Counts
+    from edgedyno.controller.lab.scoring.scorer import Counts, Resampling
     from edgedyno.core.result import ImagePrediction
 
 METRIC = "top-1"
@@ -37,6 +39,10 @@ class ClassificationScorer:
                 code="dataset.classes",
             )
 
+    def resampling(self, images: int) -> Resampling:
+        """Return a bootstrap: top-1 is a mean."""
+        return Bootstrap(images)
+
     def labelled(self, image_ids: Sequence[int]) -> list[int]:
         """Return those that have a row in the labels."""
         return [image_id for image_id in image_ids if 0 <= image_id < len(self._labels)]
@@ -56,7 +62,8 @@ class ClassificationScorer:
         rows = np.array([labels, best], dtype=np.int64)
         scores = self.resampled(rows, np.ones((len(images), 1), dtype=np.int32))
         classes = {name: float(values[0]) for name, values in scores.classes.items()}
-        return Point(float(scores.overall[0]), {"top-5": sum(among) / len(among)}, classes), rows
+        shown = {self._names[label]: count for label, count in Counter(labels).items()}
+        return Point(float(scores.overall[0]), {"top-5": sum(among) / len(among)}, classes, shown), rows
 
     def resampled(self, matches: NDArray[np.int64], counts: Counts) -> Resampled:
         """Return top-1, and that of each class, for each weighting of the images."""

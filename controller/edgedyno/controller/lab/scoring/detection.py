@@ -9,6 +9,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from edgedyno.controller.lab.coco import category_ids, decode_instances
 from edgedyno.controller.lab.scoring.detections import in_columns
+from edgedyno.controller.lab.scoring.halves import Halves
 from edgedyno.controller.lab.scoring.matching import Labels, match
 from edgedyno.controller.lab.scoring.precision import average_precisions, mean_over_classes
 from edgedyno.controller.lab.scoring.scorer import Point, Resampled
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.coco import CocoBox, CocoInstances
     from edgedyno.controller.lab.scoring.detections import Detections
     from edgedyno.controller.lab.scoring.matching import ClassMatches
-    from edgedyno.controller.lab.scoring.scorer import Counts
+    from edgedyno.controller.lab.scoring.scorer import Counts, Resampling
     from edgedyno.core.result import ImagePrediction
 
 METRIC = "mAP50-95"
@@ -51,6 +52,10 @@ class DetectionScorer:
         self._labelled = {image.id for image in instances.images}
         self._labelled |= {box.image_id for box in instances.annotations}
 
+    def resampling(self, images: int) -> Resampling:
+        """Return halves: see there why."""
+        return Halves(images)
+
     def labelled(self, image_ids: Sequence[int]) -> list[int]:
         """Return those that the annotations speak of, boxes or none, in the order of their ids."""
         return sorted(self._labelled.intersection(image_ids))
@@ -74,7 +79,9 @@ class DetectionScorer:
             "unusable_detections": found.unusable,
         }
         details = point.details | {name: float(count) for name, count in odd.items() if count}
-        return Point(point.value, details, point.classes), match(found, labels)
+        matches = match(found, labels)
+        shown = {self._names[one.class_index]: len(np.unique(one.box_image)) for one in matches}
+        return Point(point.value, details, point.classes, shown), matches
 
     def resampled(self, matches: list[ClassMatches], counts: Counts) -> Resampled:
         """Return the metric, and that of each class, for each weighting of the images."""
@@ -105,13 +112,13 @@ class DetectionScorer:
         """Ask the library; categories are the model's own class indices, from 1."""
         labelled = sorted({self._class_of[box.category_id] for box in boxes if not box.iscrowd})
         if not found.score.size:
-            return Point(0.0, {}, {self._names[index]: 0.0 for index in labelled})
+            return Point(0.0, {}, {self._names[index]: 0.0 for index in labelled}, {})
         truth = COCO(_truth(boxes, self._class_of, images))
         evaluation = COCOeval_faster(truth, truth.loadRes(_as_coco(found, images)), "bbox")
         evaluation.run()
         stats = dict(evaluation.stats_as_dict)
         details = {ours: float(stats[name]) for ours, name in _DETAILS.items() if stats[name] >= 0}
-        return Point(float(stats["AP_all"]), details, _by_class(evaluation, self._names))
+        return Point(float(stats["AP_all"]), details, _by_class(evaluation, self._names), {})
 
 
 def _class_of(instances: CocoInstances, class_names: list[str]) -> dict[int, int]:

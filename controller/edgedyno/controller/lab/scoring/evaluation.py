@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from edgedyno.controller.lab.scoring.bootstrap import RESAMPLES, counts_of, interval
+from edgedyno.controller.lab.scoring.bootstrap import MIN_IMAGES
 from edgedyno.controller.lab.scoring.classification import ClassificationScorer
 from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.result import Accuracy, Bounded, Drop, ImagePrediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgedyno.controller.lab.scoring.scorer import Floats, Point, Resampled, Scorer
     from edgedyno.core.profile import Task
@@ -59,16 +59,59 @@ def score(
     An image without a prediction counts as one where nothing was found. Raises ConfigError when no image has
     a prediction (predictions.none), or when predictions and labels do not fit each other.
     """
-    images = [image.image_id for image in predictions.images]
-    evaluation = Evaluation(scorer_of(task, annotations, class_names), images)
-    ours = evaluation.scored(predictions)
-    if baseline is None:
-        return Score(ours.accuracy, drop_reason="there is no FP32 result to compare with")
+    both = {"ours": predictions} if baseline is None else {"ours": predictions, "reference": baseline}
+    found = score_set(
+        both,
+        annotations=annotations,
+        class_names=class_names,
+        reference=None if baseline is None else "reference",
+        task=task,
+    )["ours"]
+    if isinstance(found, EdgedynoError):
+        raise found
+    return found
+
+
+def score_set(
+    predictions: Mapping[str, Predictions],
+    *,
+    annotations: bytes,
+    class_names: list[str],
+    reference: str | None,
+    task: Task = "detect",
+) -> dict[str, Score | EdgedynoError]:
+    """Score each of `predictions` on all of their images and compare it with the one named `reference`.
+
+    What cannot be scored is the error that says why.
+    """
+    images = [image.image_id for one in predictions.values() for image in one.images]
     try:
-        reference = evaluation.scored(baseline)
+        evaluation = Evaluation(scorer_of(task, annotations, class_names), list(dict.fromkeys(images)))
     except EdgedynoError as error:
-        return Score(ours.accuracy, drop_reason=f"the FP32 result cannot be scored: {error}")
-    return evaluation.compare(ours, reference)
+        return dict.fromkeys(predictions, error)
+    scored = {name: _tried(evaluation, one) for name, one in predictions.items()}
+    theirs = None if reference is None else scored[reference]
+    return {
+        name: one if isinstance(one, EdgedynoError) else _against(evaluation, one, theirs)
+        for name, one in scored.items()
+    }
+
+
+def _tried(evaluation: Evaluation, predictions: Predictions) -> Scored | EdgedynoError:
+    try:
+        return evaluation.scored(predictions)
+    except EdgedynoError as error:
+        return error
+
+
+def _against(evaluation: Evaluation, ours: Scored, theirs: Scored | EdgedynoError | None) -> Score:
+    if theirs is None:
+        return Score(ours.accuracy, drop_reason="there is no FP32 result to compare with")
+    if theirs is ours:
+        return Score(ours.accuracy, drop_reason="this is the FP32 reference")
+    if isinstance(theirs, EdgedynoError):
+        return Score(ours.accuracy, drop_reason=f"the FP32 result cannot be scored: {theirs}")
+    return evaluation.compare(ours, theirs)
 
 
 def scorer_of(task: Task, annotations: bytes, class_names: list[str]) -> Scorer:
@@ -88,7 +131,8 @@ class Evaluation:
                 f"none of the {len(image_ids)} images is in the annotations: they are of other images",
                 code="dataset.annotations",
             )
-        self._counts = counts_of(len(self._image_ids))
+        count = len(self._image_ids)
+        self._resampling = scorer.resampling(count) if count >= MIN_IMAGES else None
 
     def scored(self, predictions: Predictions) -> Scored:
         """Return the accuracy of one set of predictions, and what comparing it needs."""
@@ -99,8 +143,11 @@ class Evaluation:
         point, matches = self._scorer.point(images)
         missing = {"images_without_prediction": len(failed), "images_without_labels": self._unlabelled}
         details = point.details | {name: float(count) for name, count in missing.items() if count}
-        resampled = None if self._counts is None else self._scorer.resampled(matches, self._counts)
-        low, high = _bounds(point.value, None if resampled is None else resampled.overall)
+        draws = self._resampling
+        resampled = self._scorer.resampled(matches, draws.counts) if draws else None
+        low, high = self._bounds(point.value, resampled.overall if resampled else None, len(images))
+        if low is not None and high is not None:
+            low, high = max(0.0, low), min(1.0, high)
         accuracy = Accuracy(self._scorer.metric, point.value, low, high, len(images), details, point.classes)
         return Scored(accuracy, point, resampled, predictions.preparation_sha256, _digest(images))
 
@@ -112,15 +159,34 @@ class Evaluation:
         if reference.content == ours.content:
             same = {name: Bounded(0.0, 0.0, 0.0) for name in ours.point.classes}
             return Score(ours.accuracy, Drop(0.0, 0.0, 0.0, same))
-        whole = _difference(reference.point.value, ours.point.value, _overall(reference), _overall(ours))
-        classes = {
-            name: _difference(
-                reference.point.classes[name], value, _of_class(reference, name), _of_class(ours, name)
-            )
-            for name, value in ours.point.classes.items()
-            if name in reference.point.classes
-        }
-        return Score(ours.accuracy, Drop(whole.value, whole.low, whole.high, classes))
+        before, after, images = reference.resampled, ours.resampled, ours.accuracy.images
+        lost = before.overall - after.overall if before and after else None
+        drop = reference.point.value - ours.point.value
+        low, high = self._bounds_of_drop(drop, lost, images)
+        return Score(ours.accuracy, Drop(drop, low, high, self._by_class(ours, reference)))
+
+    def _by_class(self, ours: Scored, reference: Scored) -> dict[str, Bounded]:
+        found = {}
+        for name, value in ours.point.classes.items():
+            before, after = reference.resampled, ours.resampled
+            lost = before.classes[name] - after.classes[name] if before and after else None
+            drop = reference.point.classes[name] - value
+            found[name] = Bounded(drop, *self._bounds_of_drop(drop, lost, ours.point.shown[name]))
+        return found
+
+    def _bounds(
+        self, estimate: float, values: Floats | None, images: int
+    ) -> tuple[float | None, float | None]:
+        if self._resampling is None or values is None:
+            return None, None
+        return self._resampling.bounds(estimate, values, images) or (None, None)
+
+    def _bounds_of_drop(
+        self, drop: float, lost: Floats | None, images: int
+    ) -> tuple[float | None, float | None]:
+        if self._resampling is None or lost is None:
+            return None, None
+        return self._resampling.bounds_of_difference(drop, lost, images) or (None, None)
 
     def _images(self, predictions: Predictions) -> list[ImagePrediction]:
         """Return the predictions in the data set's order; what is missing counts as an error."""
@@ -133,23 +199,3 @@ class Evaluation:
 
 def _digest(images: Sequence[ImagePrediction]) -> bytes:
     return hashlib.sha256(msgspec.msgpack.encode(images)).digest()
-
-
-def _overall(scored: Scored) -> Floats | None:
-    return None if scored.resampled is None else scored.resampled.overall
-
-
-def _of_class(scored: Scored, name: str) -> Floats | None:
-    return None if scored.resampled is None else scored.resampled.classes[name]
-
-
-def _difference(theirs: float, ours: float, before: Floats | None, after: Floats | None) -> Bounded:
-    lost = None if before is None or after is None else before - after
-    return Bounded(theirs - ours, *_bounds(theirs - ours, lost))
-
-
-def _bounds(estimate: float, values: Floats | None) -> tuple[float | None, float | None]:
-    """Return the interval, from resampled and jackknifed values in this order."""
-    if values is None:
-        return None, None
-    return interval(estimate, values[:RESAMPLES], values[RESAMPLES:]) or (None, None)

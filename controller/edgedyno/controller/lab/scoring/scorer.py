@@ -24,6 +24,8 @@ class Point(NamedTuple):
     details: dict[str, float]
     classes: dict[str, float]
     """Of each class that is labelled, by name."""
+    shown: dict[str, int]
+    """How many images show each of these."""
 
 
 class Resampled(NamedTuple):
@@ -33,10 +35,27 @@ class Resampled(NamedTuple):
     classes: dict[str, Floats]
 
 
+class Resampling(Protocol):
+    """How the images are drawn again and again, and what that tells of an estimate."""
+
+    counts: Counts
+
+    def bounds(self, estimate: float, values: Floats, images: int) -> tuple[float, float] | None:
+        """Return the 95 % interval, from the values by column of `counts`; `images` is on how many it rests."""
+
+    def bounds_of_difference(
+        self, estimate: float, values: Floats, images: int
+    ) -> tuple[float, float] | None:
+        """Return the same for a difference of two scores of the same images."""
+
+
 class Scorer(Protocol):
     """Scores predictions on one labelled data set."""
 
     metric: str
+
+    def resampling(self, images: int) -> Resampling:
+        """Return how as many images are drawn for this metric."""
 
     def labelled(self, image_ids: Sequence[int]) -> list[int]:
         """Return the ids of the images that have labels, in the order in which they are scored."""
