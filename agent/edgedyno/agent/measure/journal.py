@@ -17,7 +17,7 @@ from msgspec import Struct
 from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
-from edgedyno.core.result import Burst, EnergySummary, PowerSummary
+from edgedyno.core.result import Burst, EnergySummary, PowerSummary, SelfTest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,9 @@ class PassLog(Struct):
     """Of each image that could be prepared."""
     postprocess_seconds: list[float] = []
     """Of each output that could be decoded."""
+    selftest: SelfTest | None = None
+    selftest_reason: str | None = None
+    """Why there is no self-test."""
 
 
 class RunLog(Struct):

@@ -81,6 +81,8 @@ def trial_result(
         peak_rss_bytes=log.peak_rss_bytes,
         conditions=_conditions(cell, request, log, input_name),
         validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
+        selftest=accuracy.selftest,
+        selftest_reason=None if accuracy.selftest else accuracy.selftest_reason or accuracy.reason,
         samples_sha256=samples_sha256,
         **_profile(request, log, failure, simulated=simulated),
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
