@@ -78,7 +78,7 @@ class SelfTests:
         if gone:
             raise gone[0]
         if examined is None:
-            return None, "no known images, and no FP32 to be compared with"
+            return None, _no_test(self._manifest)
         if examined.reference is not None:
             self._keep(cell, examined.reference)
         if not examined.selftest.passed:
@@ -141,6 +141,14 @@ def check(
         for each in _usable(manifest, files, reference.expect)
     ]
     return examine(infer, reading, shown, reference=reference, strict=False, tensor=tensor, words=_UNKNOWN)
+
+
+def _no_test(manifest: Manifest) -> str:
+    """Say why there is nothing to show the variant."""
+    left = (
+        "those that its profile names were not found" if manifest.model.selftest else "its profile names none"
+    )
+    return f"no known images ({left}), and no FP32 on the data set's images to be compared with"
 
 
 def _usable(manifest: Manifest, files: Mapping[str, str], wanted: Iterable[str]) -> list[Shown]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from edgedyno.core.document import nearest
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.profile import Expected, KnownImage, ModelProfile
 
+_log = logging.getLogger(__name__)
+
 
 def resolve_known(profile: ModelProfile, names: list[str], *, base: Path, store: ContentStore) -> list[Known]:
     """Put the profile's known images into the store; their paths are relative to `base`.
 
-    Raises ConfigError: selftest.image for a file that is not there, selftest.class for a class that the model has
-    not.
+    One that is not there, or shows a class that the model has not, is left out with a warning: `models check` says
+    what is wrong with it, and a job can do without.
     """
-    return [
-        Known(store.add_file(known_path(each, base)), expected_objects(each, names))
-        for each in profile.selftest
-    ]
+    known = []
+    for each in profile.selftest:
+        try:
+            known.append(Known(store.add_file(known_path(each, base)), expected_objects(each, names)))
+        except ConfigError as error:
+            _log.warning("%s: no self-test with %s: %s", profile.name, each.image, error)
+    return known
 
 
 def known_path(known: KnownImage, base: Path) -> Path:

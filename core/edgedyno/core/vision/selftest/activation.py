@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Activation = Literal["", "missing", "doubled"]
 # A score of 1 stands for infinity: 1 - 1e-6 is as sure as any model gets.
 _EDGE = 1e-6
+_SIGMOID_OF_ONE = 0.7311
+_SLACK = 0.02  # for rounding to 8 bits
 
 
 def activated(outputs: Outputs, decoder: str, activation: Activation) -> Outputs:
@@ -36,8 +38,20 @@ def _one(output: Output, decoder: str, activation: Activation) -> Output:
         return output
     changed = output.astype(np.float32)
     part = changed[places]
+    if not _may_be(part, activation):
+        return output
     changed[places] = sigmoid(part) if activation == "missing" else _logit(part)
     return changed
+
+
+def _may_be(scores: Floats, activation: Activation) -> bool:
+    """Tell whether scores lie where they do if that is amiss: beyond probabilities, or within a sigmoid of them."""
+    if not scores.size or not np.isfinite(scores).all():
+        return False
+    low, high = float(scores.min()), float(scores.max())
+    if activation == "missing":
+        return low < -_SLACK or high > 1 + _SLACK
+    return low >= sigmoid(np.zeros(1, np.float32))[0] - _SLACK and high <= _SIGMOID_OF_ONE + _SLACK
 
 
 def scores_of(output: Output, decoder: str) -> tuple[slice, ...] | None:
@@ -57,7 +71,10 @@ def _logit(scores: Floats) -> Floats:
     return np.asarray(np.log(inside / (1 - inside)).clip(0, 1), np.float32)
 
 
-def _softmax_undone(output: Output) -> Floats:
+def _softmax_undone(output: Output) -> Output:
     """Return what a softmax over probabilities was made of: probabilities, up to what rounding leaves."""
-    logs = np.log(np.maximum(output.astype(np.float64), 1e-12))
+    flat = output.astype(np.float64)
+    if flat.size == 0 or flat.min() <= 0 or flat.max() > (np.e + _SLACK) * flat.min():
+        return output
+    logs = np.log(flat)
     return np.asarray(logs - logs.min(), np.float32)

@@ -65,6 +65,11 @@ def colours(reading: Reading) -> list[Alternative]:
     return [_of_input(COLOUR, reading, spec) for spec in _colours(reading)]
 
 
+def scales(reading: Reading) -> list[Alternative]:
+    """Return the reading with other scales."""
+    return [_of_input(SCALE, reading, spec) for spec in _scales(reading)]
+
+
 def of_input(reading: Reading, tensor: InputTensor | None = None) -> list[Alternative]:
     """Return the readings that feed the model otherwise in one thing: each costs inferences."""
     found = [_of_input(code, reading, spec) for code, kind in _KINDS for spec in kind(reading)]
