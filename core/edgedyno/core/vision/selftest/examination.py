@@ -60,8 +60,16 @@ def examine(
     `infer` raises EdgedynoError where the variant does not run. Raises ConfigError (image.*) for an image that
     cannot be used.
     """
-    subject = Subject(infer, shown, names=names, reference=reference, strict=strict, seconds=seconds)
     words = words or Words()
+    subject = Subject(
+        infer,
+        shown,
+        names=names,
+        reference=reference,
+        strict=strict,
+        seconds=seconds,
+        may_lose=words.may_lose,
+    )
     try:
         seen = subject.see(reading)
     except EdgedynoError as error:

@@ -31,21 +31,23 @@ _MOST_SHOWN = 2
 
 
 class Words(Struct, frozen=True):
-    """How the images are called."""
+    """How the images and what they show are called, one and many."""
 
-    images: str = "known image"
-    objects: str = "expected object"
+    image: tuple[str, str] = ("known image", "known images")
+    thing: tuple[str, str] = ("expected object", "expected objects")
+    may_lose: float = 0.0
+    """Which share of the objects may be missed, since nobody says that they are there."""
 
     def passed(self, seen: Seen, images: int) -> str:
         """Say that all is well."""
-        return f"sees {self._counted(seen)} in {_many(images, self.images)}, with {seen.mean:.2f} on average"
+        return f"sees {self._counted(seen)} in {_many(images, self.image)}, with {seen.mean:.2f} on average"
 
     def missed(self, seen: Seen, reference: Reference | None) -> str:
         """Say what is not seen, and what speaks of noise."""
         lines = [each.text for each in seen.lost]
         shown = "; ".join(lines[:_MOST_SHOWN])
         more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
-        counted = f"sees {self._counted(seen)} in {_many(len(seen.looks), self.images)}"
+        counted = f"sees {self._counted(seen)} in {_many(len(seen.looks), self.image)}"
         parts = [counted + (f" ({shown}{more})" if shown else ""), seen.noise(reference)]
         return "; ".join(part for part in parts if part)
 
@@ -55,8 +57,8 @@ class Words(Struct, frozen=True):
 
     def _counted(self, seen: Seen) -> str:
         total = len(seen.sightings)
-        return f"{total - len(seen.lost)} of {_many(total, self.objects)}"
+        return f"{total - len(seen.lost)} of {_many(total, self.thing)}"
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def _many(count: int, words: tuple[str, str]) -> str:
+    return f"{count} {words[count != 1]}"
