@@ -55,7 +55,9 @@ def explain(subject: Subject, reading: Reading, seen: Seen, tensor: InputTensor 
     if unfit is None:
         text = _constant(subject, reading)
         if text is not None:
-            return Finding(symptoms.CONSTANT, text)
+            alive = subject.reference is not None and subject.reference.passed
+            more = "; FP32's vary: everything may be clipped or rounded away on the way" if alive else ""
+            return Finding(symptoms.CONSTANT, text + more)
     passed_on = inherited(subject, reading, seen)
     if passed_on is not None:
         return passed_on
