@@ -38,7 +38,7 @@ def test_a_template_gives_what_is_left_out(tmp_path: Path) -> None:
     assert (profile.name, profile.source, profile.extends) == ("yolov8", "my.onnx", None)
     assert (profile.input.size, profile.input.colour, profile.input.pad) == ((320, 320), "RGB", 114)
     assert profile.output.decoder == "yolov8"
-    assert len(profile.selftest) == 3
+    assert len(profile.selftest) == 4
 
 
 def test_a_job_extends_a_profile_where_it_stands(tmp_path: Path) -> None:

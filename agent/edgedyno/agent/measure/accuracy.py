@@ -17,6 +17,7 @@ import numpy as np
 
 from edgedyno.agent.measure.inputs import Fingerprint, feed
 from edgedyno.agent.measure.journal import PassLog
+from edgedyno.agent.measure.known import SelfTests
 from edgedyno.agent.measure.supervisor import TrialError, Worker
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.result import ImagePrediction, Predictions
@@ -68,6 +69,17 @@ class _Runner:
             self._worker = Worker(cell, launch)
         except TrialError as error:
             self._fail(error)
+
+    def examine(self, selftests: SelfTests) -> None:
+        """Show the variant known images, to see whether it is fed and read rightly."""
+        if self._worker is None:
+            self.log.selftest_reason = self.log.reason
+            return
+        try:
+            self.log.selftest, self.log.selftest_reason = selftests.run(self.cell, self._worker)
+        except TrialError as error:
+            self._fail(error)
+            self.log.selftest_reason = self.log.reason
 
     def see(self, fed: Fed, tensor: Path, manifest: Manifest) -> None:
         """Infer one image and decode what comes out."""
@@ -138,6 +150,8 @@ def run_passes(
 ) -> None:
     """Do every pass that the journal does not have yet; `between` gets images done and to do."""
     missing = [(key, cell) for key, cell in choose_cells(cells).items() if journal.accuracy_pass(key) is None]
+    # FP32 first: the self-tests of the others are compared with its own.
+    missing.sort(key=lambda each: each[1].variant.precision != "fp32")
     for group in _groups(missing):
         runners: list[_Runner] = []
         try:
@@ -182,6 +196,11 @@ def _run_group(
     fingerprint = Fingerprint()
     tensor = journal.scratch / "image.npy"
     own = runners[0].cell.variant.input
+    selftests = SelfTests(manifest, launch.files, journal.folder / "selftests")
+    for runner in runners:
+        if stop.is_set():
+            return
+        runner.examine(selftests)
     shown = feed(manifest, launch.files, own)
     plain = feed(manifest, launch.files) if own else None
     for done, fed in enumerate(shown, start=1):
