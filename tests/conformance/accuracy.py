@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from edgedyno.agent.measure.accuracy import pass_key, run_passes
@@ -16,7 +15,7 @@ from edgedyno.controller.lab.profiles import packaged
 from edgedyno.controller.lab.scoring import score
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Image, Manifest
-from edgedyno.core.result import Predictions
+from edgedyno.core.predictions import read_predictions
 from tests.conformance.findings import note
 from tests.conformance.here import runtime
 
@@ -64,7 +63,7 @@ def scores(
         assert log is not None
         assert log.predictions_sha256 is not None, f"{name}: {log.reason}"
         data = (journal.artifacts / log.predictions_sha256).read_bytes()
-        predictions = msgspec.json.decode(data, type=Predictions)
+        predictions = read_predictions(data)
         scored = score(
             predictions, annotations=annotations, class_names=names, baseline=None, task=profile.task
         )

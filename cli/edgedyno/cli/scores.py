@@ -19,7 +19,8 @@ from edgedyno.agent.measure.supervisor import Launch
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Manifest
-from edgedyno.core.result import Accuracy, Drop, Predictions
+from edgedyno.core.predictions import read_predictions
+from edgedyno.core.result import Accuracy, Drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.board import Capabilities
     from edgedyno.core.manifest import ResolvedJob, Variant
+    from edgedyno.core.result import Predictions
     from edgedyno.core.run import Environment
 
 
@@ -168,4 +170,4 @@ def _predictions(cell: Cell, journal: Journal) -> Predictions | None:
     log = journal.accuracy_pass(pass_key(cell))
     if log is None or log.predictions_sha256 is None:
         return None
-    return msgspec.json.decode((journal.artifacts / log.predictions_sha256).read_bytes(), type=Predictions)
+    return read_predictions((journal.artifacts / log.predictions_sha256).read_bytes())

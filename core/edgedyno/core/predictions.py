@@ -167,4 +167,3 @@ class PredictionsWriter:
 def _member(value: Any) -> bytes:
     """Pack one line; the same line always gives the same bytes."""
     return gzip.compress(_encode(value) + b"\n", _LEVEL, mtime=0)
-

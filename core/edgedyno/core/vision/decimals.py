@@ -26,4 +26,4 @@ def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:
         scale = 10.0 ** (digits - 1 - exponent)
         rounded = np.rint(exact * scale) / scale
         found = np.where(rounded.astype(np.float32) == values, rounded, found)
-    return found
+    return np.asarray(found, np.float64)
