@@ -73,7 +73,7 @@ def run_passes(
     missing.sort(key=lambda each: not references.is_one(each[0]))
     groups = list(_groups(missing))
     for turn, group in enumerate(groups):
-        with _Group(group, manifest, launch, journal, references) as shown:
+        with Group(group, manifest, launch, journal, references) as shown:
             shown.run(
                 stop,
                 lambda done, turn=turn: between(  # type: ignore[misc]
@@ -97,7 +97,7 @@ def _groups(missing: Sequence[tuple[str, Cell]]) -> Iterator[list[tuple[str, Cel
             yield group[start : start + MAX_WORKERS]
 
 
-class _Group:
+class Group:
     """Passes that are shown the same images in turn; a context manager that owns their workers and files."""
 
     def __init__(
@@ -116,7 +116,7 @@ class _Group:
         self._inputs = Pool(AHEAD + 1, journal.scratch)
         self.viewers: list[Viewer] = []
 
-    def __enter__(self) -> _Group:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> Group:  # noqa: PYI034 - typing.Self needs Python 3.11
         try:
             for key, cell in self._passes:
                 self.viewers.append(
