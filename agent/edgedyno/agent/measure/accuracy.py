@@ -19,6 +19,7 @@ import msgspec
 from edgedyno.agent.measure.exchange import Pool
 from edgedyno.agent.measure.fidelity import References
 from edgedyno.agent.measure.inputs import Feeder
+from edgedyno.agent.measure.threads import check_threads
 from edgedyno.agent.measure.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def run_passes(
     between: Callable[[int, int], None],
 ) -> None:
     """Do every pass that the journal does not have yet; `between` gets images done and to do, of all turns."""
+    cells = list(cells)
     passes = choose_cells(cells)
     references = References(passes.items(), manifest.model.input, journal.folder / "fp32-outputs")
     missing = [(key, cell) for key, cell in passes.items() if journal.accuracy_pass(key) is None]
@@ -85,6 +87,16 @@ def run_passes(
             for viewer in shown.viewers:
                 viewer.conclude(latency_input, references)
     references.clear()
+    for key, other in _fewest_threads(cells).items():
+        if stop.is_set():
+            return
+        if other.threads != passes[key].threads:
+            check_threads(key, passes[key], other, manifest=manifest, launch=launch, journal=journal)
+
+
+def _fewest_threads(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Return for each pass the cell with the fewest threads."""
+    return {pass_key(cell): cell for cell in sorted(cells, key=lambda cell: -cell.threads)}
 
 
 def _groups(missing: Sequence[tuple[str, Cell]]) -> Iterator[list[tuple[str, Cell]]]:

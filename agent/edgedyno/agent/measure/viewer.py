@@ -17,13 +17,13 @@ from edgedyno.agent.measure.contender import SPINNING_BOUND
 from edgedyno.agent.measure.exchange import Pool
 from edgedyno.agent.measure.fidelity import compare, fidelity
 from edgedyno.agent.measure.journal import PassLog, PassState
+from edgedyno.agent.measure.reading import read_outputs
 from edgedyno.agent.measure.signs import add_signs
 from edgedyno.agent.measure.supervisor import TrialError, Worker
-from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import Failure
 from edgedyno.core.predictions import FORMAT, PredictionsHead, PredictionsWriter
 from edgedyno.core.result import ImagePrediction, ImagesShown
-from edgedyno.core.vision import decode, decode_classes, tensor_shape
+from edgedyno.core.vision import tensor_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,16 +165,10 @@ class Viewer:
             self._journal.save_pass_state(self.key, self.state)
 
     def _decode(self, outputs: list[Output], image_id: int, geometry: Geometry) -> ImagePrediction:
-        spec = self.cell.variant.output or self._manifest.model.output
         began = time.thread_time()
-        try:
-            if self._manifest.model.task == "classify":
-                seen = ImagePrediction(image_id, classes=decode_classes(outputs, spec))
-            else:
-                seen = ImagePrediction(image_id, detections=decode(outputs, spec, geometry))
-        except EdgedynoError as error:
-            return ImagePrediction(image_id, error=f"{error.code}: image {image_id}: {error}")
-        self.state.postprocess.add(time.thread_time() - began)
+        seen = read_outputs(outputs, image_id, geometry, variant=self.cell.variant, manifest=self._manifest)
+        if seen.error is None:
+            self.state.postprocess.add(time.thread_time() - began)
         return seen
 
     # -- when all were shown
