@@ -165,13 +165,14 @@ class Group:
             saved = time.monotonic()
             for fed in coming:
                 self._show(fed, written)
-                if stop.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     written.submit(self._checkpoint)
                     saved = time.monotonic()
                 between(fed.place + 1)
                 if stop.is_set() or not any(viewer.alive for viewer in self.viewers):
                     break
             coming.cancel()
+            written.submit(self._checkpoint)
             written.wait()
 
     def _show(self, fed: Fed, written: _Behind) -> None:
