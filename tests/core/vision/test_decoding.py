@@ -25,7 +25,10 @@ def _spec(decoder: str, **options: float) -> OutputSpec:
 
 
 def _boxes(found: list[Detection]) -> list[tuple[float, ...]]:
-    return [tuple(round(value, 3) for value in (one.x, one.y, one.width, one.height)) for one in found]
+    return [
+        tuple(round(float(np.float32(value)), 3) for value in (one.x, one.y, one.width, one.height))
+        for one in found
+    ]
 
 
 def _logit(p: float) -> float:
