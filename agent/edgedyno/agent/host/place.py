@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from edgedyno.agent.host.read import is_folder
 from edgedyno.agent.host.tools import LiveTools, RecordedTools, Tools
 from edgedyno.core.errors import ConfigError
 
@@ -29,11 +30,11 @@ def locate(root: Path = Path("/")) -> Place:
     """
     if root.resolve() == Path("/"):
         return Place(Path("/"), LiveTools())
-    if (root / "rootfs").is_dir():
+    if is_folder(root / "rootfs"):
         return Place(root / "rootfs", RecordedTools(root / "bin-output"), recorded=True)
-    if (root / "proc").is_dir():
+    if is_folder(root / "proc"):
         return Place(root, RecordedTools(root.parent / "bin-output"), recorded=True)
-    found = "no such folder" if not root.is_dir() else "a folder without rootfs/"
+    found = "no such folder" if not is_folder(root) else "a folder without rootfs/"
     raise ConfigError(
         f"{root}: found {found}, expected a recorded board: a folder with rootfs/ and bin-output/",
         code="board.tree",

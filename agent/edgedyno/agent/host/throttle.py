@@ -9,7 +9,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from edgedyno.agent.host.read import entries, read, read_int, read_text
+from edgedyno.agent.host.read import entries, is_there, read, read_int, read_text
 from edgedyno.agent.host.topology import CPU_FOLDER
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _x86_counts(place: Place, cpus: Iterable[int]) -> ThrottleProbe | None:
     for cpu in cpus:
         for kind in ("core", "package"):
             path = place.path(CPU_FOLDER, f"cpu{cpu}", "thermal_throttle", f"{kind}_throttle_count")
-            if path.is_file():
+            if is_there(path):
                 files[f"cpu{cpu} {kind}"] = str(path)
     return Counters("thermal_throttle", files, None) if files else None
 
