@@ -163,7 +163,8 @@ class ArtifactCache:
 def references(manifest: Manifest) -> list[ArtifactRef]:
     """Return every file that an execution needs."""
     variants = [variant.file for variant in manifest.variants if variant.file is not None]
-    return variants + [image.file for image in manifest.images]
+    known = [each.file for each in manifest.known]
+    return variants + [image.file for image in manifest.images] + known
 
 
 def _disk_error(ref: ArtifactRef, error: OSError) -> RetryableError:

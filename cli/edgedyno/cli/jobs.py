@@ -47,6 +47,7 @@ def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], Res
     store = ContentStore(cache_folder() / "store")
     resolved = resolve_job(load_job(path), base=path.parent, store=store)
     files = [resolved.source, *resolved.calibration, *(image.file for image in resolved.images)]
+    files += [each.file for each in resolved.known]
     files += [variant.file for variant in resolved.prebuilt if variant.file]
     if resolved.annotations:
         files.append(resolved.annotations)

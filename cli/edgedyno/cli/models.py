@@ -14,7 +14,7 @@ from edgedyno.controller.lab.inspection import Inspection, Tensor, Trip, inspect
 from edgedyno.controller.lab.prebuilt import input_trip
 from edgedyno.controller.lab.profiles import find_profile, names_of
 from edgedyno.controller.lab.resolve import resolve_job
-from edgedyno.controller.lab.selftest import run_selftest, selftest_lines
+from edgedyno.controller.lab.selftest.running import run_selftest, selftest_lines
 from edgedyno.core.job import JobSpec
 from edgedyno.core.profile import ModelProfile
 from edgedyno.core.units import format_bytes

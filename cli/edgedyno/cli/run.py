@@ -98,6 +98,7 @@ def _prepare(
         sweep=resolved.spec.sweep,
         measure=resolved.spec.measure,
         images=resolved.images,
+        known=resolved.known,
         dataset=resolved.dataset.name if resolved.dataset else None,
         timeout_seconds=resolved.spec.timeouts.whole,
     )
@@ -139,6 +140,7 @@ def _files(variants: list[Variant], resolved: ResolvedJob, store: ContentStore) 
     wanted = [variant.file for variant in variants if variant.file] + [
         image.file for image in resolved.images
     ]
+    wanted += [each.file for each in resolved.known]
     return {file.sha256: str(store.path(file.sha256)) for file in wanted}
 
 

@@ -100,12 +100,14 @@ def _manifest(resolved: ResolvedJob, variants: Sequence[Variant]) -> Manifest:
         sweep=Sweep(precisions=precisions, threads=["all"]),
         measure=Measure(),
         images=resolved.images,
+        known=resolved.known,
     )
 
 
 def _files(resolved: ResolvedJob, variants: Sequence[Variant], store: ContentStore) -> dict[str, str]:
     wanted = [variant.file for variant in variants if variant.file]
     wanted += [image.file for image in resolved.images]
+    wanted += [each.file for each in resolved.known]
     return {file.sha256: str(store.path(file.sha256)) for file in wanted}
 
 

@@ -182,6 +182,7 @@ def manifest_of(connection: Connection, execution: Execution) -> Manifest:
         sweep=resolved.spec.sweep,
         measure=resolved.spec.measure,
         images=resolved.images,
+        known=resolved.known,
         dataset=resolved.dataset.name if resolved.dataset else None,
         timeout_seconds=resolved.spec.timeouts.whole,
     )

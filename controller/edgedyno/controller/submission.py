@@ -28,6 +28,7 @@ _SHOWN = 3
 def needed_files(resolved: ResolvedJob) -> list[str]:
     """Return the sha256 of every file that the job names, each once."""
     names = [resolved.source.sha256, *(image.file.sha256 for image in resolved.images)]
+    names += [each.file.sha256 for each in resolved.known]
     names += [file.sha256 for file in resolved.calibration]
     names += [variant.file.sha256 for variant in resolved.prebuilt if variant.file]
     if resolved.annotations is not None:

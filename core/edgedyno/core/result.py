@@ -168,6 +168,10 @@ class SelfTest(Struct, frozen=True):
     text: str
     looks_like: str | None = None
     """A code such as `input.colour-order`; None when it passed or nothing explains it."""
+    changes: list[str] = []
+    """Lines of the profile that would mend it: `input.colour: RGB → BGR`."""
+    suspect: str | None = None
+    """Likewise a code, of one that passed though another reading of the profile sees more: a warning, no more."""
 
 
 class ImagesShown(Struct, frozen=True, omit_defaults=True):

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from edgedyno.controller.lab.selftest.sighting import index_of
 
 from edgedyno.controller.lab.classes import class_names
 from edgedyno.controller.lab.profiles import Found, find_profile, names_of
 from edgedyno.controller.lab.selftest import run_selftest
-from edgedyno.controller.lab.selftest.sighting import index_of
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.profile import Expected, InputSpec, KnownImage, ModelProfile, OutputSpec
 

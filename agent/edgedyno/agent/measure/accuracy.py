@@ -19,6 +19,7 @@ import msgspec
 from edgedyno.agent.measure.exchange import Pool
 from edgedyno.agent.measure.fidelity import References
 from edgedyno.agent.measure.inputs import Feeder
+from edgedyno.agent.measure.known import SelfTests
 from edgedyno.agent.measure.threads import check_threads
 from edgedyno.agent.measure.viewer import Viewer
 
@@ -71,11 +72,16 @@ def run_passes(
     passes = choose_cells(cells)
     references = References(passes.items(), manifest.model.input, journal.folder / "fp32-outputs")
     missing = [(key, cell) for key, cell in passes.items() if journal.accuracy_pass(key) is None]
+    selftests = SelfTests(manifest, launch.files, journal.folder / "selftests")
     # What others are compared with goes first.
-    missing.sort(key=lambda each: not references.is_one(each[0]))
+    missing.sort(key=lambda each: (not references.is_one(each[0]), each[1].variant.precision != "fp32"))
     groups = list(_groups(missing))
     for turn, group in enumerate(groups):
         with Group(group, manifest, launch, journal, references) as shown:
+            for viewer in shown.viewers:
+                if stop.is_set():
+                    return
+                viewer.examine(selftests)
             shown.run(
                 stop,
                 lambda done, turn=turn: between(  # type: ignore[misc]

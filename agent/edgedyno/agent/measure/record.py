@@ -81,6 +81,8 @@ def trial_result(
         peak_rss_bytes=log.peak_rss_bytes,
         conditions=_conditions(cell, request, log, input_name),
         validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
+        selftest=accuracy.selftest,
+        selftest_reason=None if accuracy.selftest else accuracy.selftest_reason or accuracy.reason,
         samples_sha256=samples_sha256,
         **_profile(request, log, failure, simulated=simulated),
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -159,7 +161,6 @@ def _nothing(reason: str) -> dict[str, Any]:
         "accuracy",
         "accuracy_drop",
         "fidelity",
-        "selftest",
         "stages",
     )
     return {f"{name}_reason": reason for name in names}
@@ -192,8 +193,6 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_drop_reason": not_scored,
         "fidelity": accuracy.fidelity,
         "fidelity_reason": accuracy.fidelity_reason or (None if accuracy.fidelity else accuracy.reason),
-        "selftest": accuracy.selftest,
-        "selftest_reason": accuracy.selftest_reason,
         "threads_check": accuracy.threads_check,
         "images": accuracy.images,
         "predictions_sha256": accuracy.predictions_sha256,

@@ -137,6 +137,8 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process: WorkerProcess | None = None
         self._parked = False
+        self.inputs: list[dict[str, Any]] = []
+        """The loaded model's inputs, as its file declares them: fields of the plugins' TensorSpec."""
         try:
             self._process = self._start(launch, files)
             self.load_seconds = self._load(launch)
@@ -180,6 +182,7 @@ class Worker:
             batch=self.cell.batch,
             scratch=launch.scratch,
         )
+        self.inputs = list(answer.get("inputs", []))
         return float(answer["load_seconds"])
 
     def _ask(self, op: str, deadline_seconds: float, **arguments: object) -> dict[str, Any]:

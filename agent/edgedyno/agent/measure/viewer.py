@@ -20,7 +20,6 @@ from edgedyno.agent.measure.journal import PassLog, PassState
 from edgedyno.agent.measure.reading import read_outputs
 from edgedyno.agent.measure.signs import add_signs
 from edgedyno.agent.measure.supervisor import TrialError, Worker
-from edgedyno.core.manifest import Failure
 from edgedyno.core.predictions import FORMAT, PredictionsHead, PredictionsWriter
 from edgedyno.core.result import ImagePrediction, ImagesShown
 from edgedyno.core.vision import tensor_shape
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.measure.fidelity import References
     from edgedyno.agent.measure.inputs import Fed
     from edgedyno.agent.measure.journal import Journal
+    from edgedyno.agent.measure.known import SelfTests
     from edgedyno.agent.measure.planner import Cell
     from edgedyno.agent.measure.supervisor import Launch, OutputPlace
     from edgedyno.core.manifest import Manifest
@@ -110,17 +110,16 @@ class Viewer:
             worker.park()
         return Answer(target, shown.outputs)
 
-    def infer(self, tensor: NDArray[np.float32]) -> list[Output]:
-        """Return the raw outputs for a tensor of one's own, before or after the images. Raises TrialError."""
+    def examine(self, selftests: SelfTests) -> None:
+        """Show the variant known images, to see whether it is fed and read rightly."""
         if self._worker is None:
-            raise TrialError(Failure("worker.gone", "the worker is gone, cannot infer"))
-        source = self._inputs.take()
+            self.log.selftest_reason = self.log.reason
+            return
         try:
-            source.tensor(tensor.shape)[...] = tensor
-            answer = self._ask(self._worker, source, tensor.shape)
-        finally:
-            self._inputs.give_back(source)
-        return self._collect(answer)
+            self.log.selftest, self.log.selftest_reason = selftests.run(self.cell, self._worker)
+        except TrialError as error:
+            self.fail(error)
+            self.log.selftest_reason = self.log.reason
 
     def _collect(self, answer: Answer) -> list[Output]:
         try:
@@ -177,7 +176,6 @@ class Viewer:
         """Put predictions and log where they belong; `latency_input` is what the runtime is asked about."""
         if self._worker is not None:
             self._ask_precision(self._worker, latency_input)
-            self._self_test()
         state, variant = self.state, self.cell.variant_sha256
         if not self._manifest.images:
             self.log.reason = self.log.reason or "the job has no images"
@@ -197,11 +195,6 @@ class Viewer:
         self.log.outputs = state.outputs
         self._writer.close()
         self._journal.end_pass(self.key, self.log)
-
-    def _self_test(self) -> None:
-        """Say why images of known content were not shown."""
-        if not self._manifest.known:
-            self.log.selftest_reason = "the job has no images of known content"
 
     def _ask_precision(self, worker: Worker, tensor: Path) -> None:
         """Ask what really ran, on `tensor`."""

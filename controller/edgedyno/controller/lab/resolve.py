@@ -10,6 +10,7 @@ from edgedyno.controller.lab.classes import class_names
 from edgedyno.controller.lab.dataset import ResolvedDataset, resolve_dataset
 from edgedyno.controller.lab.prebuilt import resolve_prebuilt
 from edgedyno.controller.lab.profiles import check_has_source, extended, find_profile
+from edgedyno.controller.lab.selftest.knowing import resolve_known
 from edgedyno.controller.lab.source import check_source
 from edgedyno.core.document import decode_yaml
 from edgedyno.core.errors import ConfigError
@@ -77,5 +78,6 @@ def resolve_job(spec: JobSpec, *, base: Path, store: ContentStore) -> ResolvedJo
         images=files.images,
         annotations=files.annotations,
         calibration=files.calibration,
+        known=resolve_known(profile, names, base=model.base, store=store),
         prebuilt=prebuilt,
     )

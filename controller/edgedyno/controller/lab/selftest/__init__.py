@@ -1,5 +1,1 @@
-"""Whether a model sees what is in known images when its profile is followed, and if not, what would help."""
-
-from edgedyno.controller.lab.selftest.running import SelfTest, run_selftest, selftest_lines
-
-__all__ = ["SelfTest", "run_selftest", "selftest_lines"]
+"""The self-test of a profile's FP32 model here, in ONNX Runtime, and a profile's known images as boards get them."""
