@@ -15,10 +15,11 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
+import psutil
 from pairs import FASTESTDET, Bench, Entry
 
 from edgedyno.agent.environments import find_plugins
@@ -43,6 +44,17 @@ PICTURES = Path(__file__).parent.parent / "profiles/edgedyno/profiles/samples/da
 EARLY = 100
 STEPS = 10
 WARM_IMAGES = 5
+
+
+class Cost(NamedTuple):
+    """Seconds on the wall, and of CPU time of runner and workers together."""
+
+    wall_seconds: float
+    cpu_seconds: float
+
+    def since(self, before: Cost, images: int) -> Cost:
+        """Return what passed since then, for each image."""
+        return Cost(*((now - then) / images for now, then in zip(self, before, strict=True)))
 
 
 class Setting:
@@ -83,36 +95,41 @@ class Setting:
         """Show so many images from now on, the same ones over and over."""
         self.manifest = msgspec.structs.replace(self.manifest, images=self._images(count))
 
-    def unavoidable(self, worker: Worker) -> float:
-        """Return the seconds of decoding an image file and of inferring, mean over all images."""
-        began = time.perf_counter()
+    def unavoidable(self, worker: Worker) -> Cost:
+        """Return what decoding an image file and inferring cost, mean over all images."""
+        before = _now()
         for image in self.manifest.images:
             read_pixels(Path(self.launch.files[image.file.sha256]).read_bytes())
-        decoded = time.perf_counter() - began
-        count = len(self.manifest.images)
-        return (decoded + sum(worker.burst(count, 60.0).latency_seconds)) / count
+        worker.burst(len(self.manifest.images), 60.0)
+        return _now().since(before, len(self.manifest.images))
 
-    def whole(self, between: Callable[[int], None] = lambda _: None) -> float:
-        """Return the seconds of a pass for an image, until the last prediction is on disk; of a warm worker."""
+    def whole(self, between: Callable[[int], None] = lambda _: None) -> Cost:
+        """Return what a pass costs for an image, until the last prediction is on disk; of a warm worker."""
         self._rounds += 1
         journal = Journal(self.folder / str(self._rounds))
         key = pass_key(self.cell)
         references = References([], self.manifest.model.input, journal.folder / "fp32")
         with Group([(key, self.cell)], self.manifest, self.launch, journal, references) as group:
-            warm = math.nan
+            warm = _now()
 
             def tell(done: int) -> None:
                 nonlocal warm
-                warm = time.perf_counter() if done == WARM_IMAGES else warm
+                warm = _now() if done == WARM_IMAGES else warm
                 between(done)
 
             group.run(threading.Event(), tell)
-            seconds = time.perf_counter() - warm
+            cost = _now().since(warm, len(self.manifest.images) - WARM_IMAGES)
             group.viewers[0].conclude(self.tensor, references)
         log = journal.accuracy_pass(key)
         if log is None or log.predictions_sha256 is None:
             raise SystemExit(f"the pass failed: {log and log.reason}")
-        return seconds / (len(self.manifest.images) - WARM_IMAGES)
+        return cost
+
+
+def _now() -> Cost:
+    children = (child.cpu_times() for child in psutil.Process().children(recursive=True))
+    cpu = time.process_time() + sum(times.user + times.system for times in children)
+    return Cost(time.perf_counter(), cpu)
 
 
 def main() -> None:
@@ -138,7 +155,7 @@ def main() -> None:
 
 
 def _compare(setting: Setting, rounds: int) -> None:
-    ratios = []
+    ratios: list[list[float]] = []
     with Worker(setting.cell, setting.launch) as worker:
         worker.bind(setting.tensor)
         worker.burst(20, 20.0)
@@ -147,18 +164,22 @@ def _compare(setting: Setting, rounds: int) -> None:
             first = setting.unavoidable(worker) if index % 2 else None
             whole = setting.whole()
             alone = first or setting.unavoidable(worker)
-            ratios.append(math.log(whole / alone))
-            print(f"{alone * 1e3:8.2f} ms unavoidable {whole * 1e3:8.2f} ms pass, an image")
-    logs = np.array(ratios)
-    half = (
-        student_quantile(0.975, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5
-        if len(logs) > 1
-        else math.inf
-    )
-    low, middle, high = np.exp([logs.mean() - half, logs.mean(), logs.mean() + half])
-    print(
-        f"\npass over inference and decoding: {middle:.3f} (95 %: {low:.3f} to {high:.3f}), {rounds} pairs\n"
-    )
+            ratios.append([math.log(one / other) for one, other in zip(whole, alone, strict=True)])
+            print(
+                "  ".join(
+                    f"{name} {_milliseconds(cost)}" for name, cost in (("alone", alone), ("pass", whole))
+                )
+            )
+    for name, logs in zip(("time", "CPU time"), np.array(ratios).T, strict=True):
+        half = (
+            student_quantile(0.975, rounds - 1) * logs.std(ddof=1) / rounds**0.5 if rounds > 1 else math.inf
+        )
+        low, middle, high = np.exp([logs.mean() - half, logs.mean(), logs.mean() + half])
+        print(f"{name} of the pass over inference and decoding: {middle:.3f} (95 %: {low:.3f} to {high:.3f})")
+
+
+def _milliseconds(cost: Cost) -> str:
+    return f"{cost.wall_seconds * 1e3:7.2f} ms ({cost.cpu_seconds * 1e3:7.2f} ms of CPU)"
 
 
 def _watch_memory(setting: Setting) -> None:

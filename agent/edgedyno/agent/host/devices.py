@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 STEADY_GOVERNORS = frozenset({"performance", "userspace"})
 DEVFREQ_FOLDER = "sys/class/devfreq"
 # dmc: Rockchip's memory controller; emc: Tegra's; mc, ddr, dram, memory-controller elsewhere.
-_MEMORY = re.compile(r"(^|[.:-])(dmc|emc|mc|ddr\w*|dram|memory-controller|interconnect)($|[.:-]|\d)", re.IGNORECASE)
+_MEMORY = re.compile(
+    r"(^|[.:-])(dmc|emc|mc|ddr\w*|dram|memory-controller|interconnect)($|[.:-]|\d)", re.IGNORECASE
+)
 
 
 def read_device_clocks(root: Path) -> list[DeviceClock]:
     """Return every devfreq clock, in the order of names."""
-    return [read_device_clock(root, name) for name in entries(root / DEVFREQ_FOLDER) if not name.startswith(".")]
+    return [
+        read_device_clock(root, name) for name in entries(root / DEVFREQ_FOLDER) if not name.startswith(".")
+    ]
 
 
 def read_device_clock(root: Path, name: str) -> DeviceClock:

@@ -43,6 +43,7 @@ def skipped_result(cell: Cell, request: RunRequest) -> Result:
     return Result(
         **_identity(cell, request),
         **_nothing(f"skipped: {reason}"),
+        selftest_reason=f"skipped: {reason}",
         profile_reason=f"skipped: {reason}" if request.manifest.measure.profile else None,
         status="skipped",
         failure=cell.failure,

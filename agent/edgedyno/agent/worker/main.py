@@ -78,6 +78,7 @@ class Worker:
         }
         self._runtime: Any = None
         self._read: Callable[[], List[Any]] = list
+        self._shared: Dict[Tuple[int, ...], Any] = {}
         self._cpus: List[int] = []
         self._memory_node: Optional[int] = None
         self._memory = numa.Bound(False)
@@ -200,7 +201,9 @@ class Worker:
     def show(self, tensor_fd: int, shape: List[int], output_fd: int) -> Answer:
         """Infer the tensor in one open file and put the outputs into another; both came with the process."""
         waited_ns, waiting_cpu_ns = self._waited()
-        tensor = tensors.map_tensor(tensor_fd, shape)
+        tensor = self._shared.get((tensor_fd, *shape))
+        if tensor is None:
+            tensor = self._shared[(tensor_fd, *shape)] = tensors.map_tensor(tensor_fd, shape)
         self._read = self._runtime.bind([tensors.made_for(self._input(), tensor, self._batch)])
         self._runtime.invoke()
         answer = {
