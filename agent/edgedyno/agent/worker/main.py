@@ -201,9 +201,10 @@ class Worker:
     def show(self, tensor_fd: int, shape: List[int], output_fd: int) -> Answer:
         """Infer the tensor in one open file and put the outputs into another; both came with the process."""
         waited_ns, waiting_cpu_ns = self._waited()
-        tensor = self._shared.get((tensor_fd, *shape))
-        if tensor is None:
-            tensor = self._shared[(tensor_fd, *shape)] = tensors.map_tensor(tensor_fd, shape)
+        place = (tensor_fd, *shape)
+        if place not in self._shared:
+            self._shared[place] = tensors.map_tensor(tensor_fd, shape)
+        tensor = self._shared[place]
         self._read = self._runtime.bind([tensors.made_for(self._input(), tensor, self._batch)])
         self._runtime.invoke()
         answer = {
