@@ -12,6 +12,7 @@ import onnx
 import pytest
 import yaml
 
+from edgedyno.core.predictions import read_predictions
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -116,11 +117,13 @@ def test_an_image_that_does_not_decode_is_counted_and_named(case: Case) -> None:
     assert (case.folder / "out" / "results.jsonl").exists(), done.stderr
     (result,) = case.results()
     assert result["status"] == "ok"
-    predictions = json.loads(
-        (case.folder / "out" / "predictions" / f"{result['predictions_sha256']}.json").read_text()
-    )
-    assert len(predictions["images"]) == 3
-    assert sum(bool(image.get("error")) for image in predictions["images"]) == 1
+    artifact = case.folder / "out" / "predictions" / f"{result['predictions_sha256']}.jsonl.gz"
+    images = read_predictions(artifact.read_bytes()).images
+    assert len(images) == 3
+    assert sum(bool(image.error) for image in images) == 1
+    assert result["images"]["codes"] == {"image.undecodable": 1}
+    assert "1 of 3 images have no prediction" in done.stderr
+    assert "image.undecodable: image" in done.stderr
 
 
 def test_without_annotations_there_is_no_accuracy_and_it_says_so(case: Case) -> None:

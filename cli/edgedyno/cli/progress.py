@@ -56,8 +56,13 @@ class ExecutionProgress:
     def show(self, name: str, step: Step) -> None:
         """Show the progress of the execution called `name`."""
         phase = f"{step.phase}: {step.current}" if step.current else step.phase
+        if step.images_total:
+            phase = f"{phase}, image {step.images_done} of {step.images_total}"
         if self._bars.disable:
-            self._print(name, f"{step.phase} {step.trials_done}/{step.trials_total}")
+            # A line for each tenth: a pass over thousands of images is long, and a log is no bar.
+            tenths = 10 * step.images_done // step.images_total if step.images_total else 0
+            images = f", {10 * tenths} % of {step.images_total} images" if tenths else ""
+            self._print(name, f"{step.phase} {step.trials_done}/{step.trials_total}{images}")
             return
         eta = "" if step.eta_seconds is None else f"ETA {step.eta_seconds:.0f} s"
         self._bars.update(

@@ -13,6 +13,7 @@ import msgspec
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
+from edgedyno.cli.notices import image_notices
 from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
 from edgedyno.cli.progress import BuildProgress, ExecutionProgress
@@ -28,6 +29,7 @@ from edgedyno.controller.lab.variants import (
 )
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.manifest import Manifest, ResolvedJob, Variant
+from edgedyno.core.predictions import MEDIA_SUFFIX
 from edgedyno.core.run import Ended, Environment, Finished, Progressed, RunRequest, decode_event
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ def run_job(
     else:
         with speaking(spoken):
             print_verdicts(verdicts if spoken == ENGLISH else judge(results, spec=spec, read=read))
+        for notice in image_notices(results):
+            say(notice)
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
 
@@ -257,13 +261,13 @@ def _write(
 ) -> None:
     for result in results:
         kinds = (
-            ("samples", result.samples_sha256),
-            ("predictions", result.predictions_sha256),
-            ("profiles", result.profile_sha256),
+            ("samples", result.samples_sha256, ".json"),
+            ("predictions", result.predictions_sha256, MEDIA_SUFFIX),
+            ("profiles", result.profile_sha256, ".json"),
         )
-        for kind, sha256 in kinds:
+        for kind, sha256, suffix in kinds:
             if sha256:
-                write_atomic(folder / kind / f"{sha256}.json", read(sha256))
+                write_atomic(folder / kind / f"{sha256}{suffix}", read(sha256))
     write_atomic(folder / "job.json", msgspec.json.format(msgspec.json.encode(resolved), indent=2))
     write_atomic(folder / "verdict.json", msgspec.json.format(msgspec.json.encode(verdicts), indent=2))
     write_results(folder, results)

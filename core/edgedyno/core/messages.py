@@ -58,6 +58,10 @@ class Progress(Struct, frozen=True):
     current: str = ""
     elapsed_seconds: float = 0.0
     eta_seconds: float | None = None
+    images_done: int = 0
+    """Of the accuracy pass, counted once for each turn of variants."""
+    images_total: int = 0
+    """0 outside of the accuracy pass."""
 
 
 class ExecutionRecord(Struct, frozen=True):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.core.manifest import Variant
-from edgedyno.core.result import Predictions
+from edgedyno.core.predictions import read_predictions
 from edgedyno.core.run import Finished
 from tests.agent.measure.requests import FASTESTDET, MODEL, Bench, onnxruntime
 
 if TYPE_CHECKING:
-    from edgedyno.core.result import Result
+    from edgedyno.core.result import Predictions, Result
 
 
 def predictions(bench: Bench, result: Result) -> Predictions:
@@ -24,7 +24,7 @@ def predictions(bench: Bench, result: Result) -> Predictions:
         for name, path in event.files.items()
     }
     data = Path(files[result.predictions_sha256 or ""]).read_bytes()
-    return msgspec.json.decode(data, type=Predictions)
+    return read_predictions(data)
 
 
 def test_each_variant_sees_the_images_in_its_own_way(tmp_path: Path) -> None:

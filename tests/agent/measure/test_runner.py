@@ -22,7 +22,8 @@ from edgedyno.agent.measure.planner import plan
 from edgedyno.agent.measure.supervisor import Launch, Worker
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Failure, Variant
-from edgedyno.core.result import Predictions, Samples
+from edgedyno.core.predictions import read_predictions
+from edgedyno.core.result import Samples
 from edgedyno.core.run import Ended, Finished, Progressed, decode_event
 from tests.agent.measure.requests import (
     FASTESTDET,
@@ -93,7 +94,7 @@ def test_real_model_gives_complete_results(bench: Bench) -> None:
         samples = msgspec.json.decode(artifact(bench, result.samples_sha256), type=Samples)
         assert samples.warmup_seconds
         assert samples.bursts[0].cpu_seconds is not None
-        predictions = msgspec.json.decode(artifact(bench, result.predictions_sha256), type=Predictions)
+        predictions = read_predictions(artifact(bench, result.predictions_sha256))
         assert [len(image.detections) > 0 for image in predictions.images] == [True, True]
     blocks = [
         {
@@ -188,7 +189,7 @@ def test_unreadable_image_counts_with_its_error(bench: Bench) -> None:
     path.write_bytes(b"\xff\xd8 not a picture")
     bench.files[broken] = str(path)
     (result,) = bench.run(request)
-    predictions = msgspec.json.decode(artifact(bench, result.predictions_sha256), type=Predictions)
+    predictions = read_predictions(artifact(bench, result.predictions_sha256))
     assert [image.error is None for image in predictions.images] == [False, True]
     assert "image" in (predictions.images[0].error or "")
 

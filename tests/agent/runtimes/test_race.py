@@ -11,8 +11,8 @@ import pytest
 
 from edgedyno.agent.environments import probe_all
 from edgedyno.core.manifest import Variant
+from edgedyno.core.predictions import read_predictions
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
-from edgedyno.core.result import Predictions
 from edgedyno.core.run import Environment, Finished
 from tests.agent.measure.requests import FASTESTDET, Bench
 from tests.agent.runtimes import foreign
@@ -51,7 +51,7 @@ def boxes(bench: Bench, result: Result) -> list[int]:
         for name, path in event.files.items()
     }
     data = Path(files[result.predictions_sha256 or ""]).read_bytes()
-    predictions = msgspec.json.decode(data, type=Predictions)
+    predictions = read_predictions(data)
     return [sum(each.score > 0.5 for each in image.detections) for image in predictions.images]
 
 

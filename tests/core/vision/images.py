@@ -23,20 +23,26 @@ def gradient(width: int, height: int) -> np.ndarray:
     return np.dstack([blue, green, np.full_like(blue, 200)]).astype(np.uint8)
 
 
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def _png(width: int, height: int, colour_type: int, *chunks: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    return b"".join((b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", header), *chunks, _chunk(b"IEND", b"")))
+
+
 def png_that_claims(width: int, height: int) -> bytes:
     """Return a small PNG whose header states a size of its own."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return _png(width, height, 2, _chunk(b"IDAT", zlib.compress(b"\0" * 64)))
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
 
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
-        + chunk(b"IEND", b"")
-    )
+def palette_png() -> bytes:
+    """Return a PNG of 2 x 2 pixels with a palette of RGB 1, 2, 3 and 10, 20, 30, one on each diagonal."""
+    rows = b"\0\0\1" + b"\0\1\0"
+    palette = _chunk(b"PLTE", bytes([1, 2, 3, 10, 20, 30]))
+    return _png(2, 2, 3, palette, _chunk(b"IDAT", zlib.compress(rows)))
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:

@@ -25,7 +25,10 @@ def _spec(decoder: str, **options: float) -> OutputSpec:
 
 
 def _boxes(found: list[Detection]) -> list[tuple[float, ...]]:
-    return [tuple(round(value, 3) for value in (one.x, one.y, one.width, one.height)) for one in found]
+    return [
+        tuple(round(float(np.float32(value)), 3) for value in (one.x, one.y, one.width, one.height))
+        for one in found
+    ]
 
 
 def _logit(p: float) -> float:
@@ -206,7 +209,9 @@ def test_suppression_is_the_plain_greedy_one_in_order_of_scores(
     output[0, :, 5:] = rng.integers(0, 200, (400, classes)) / 200 * (rng.random((400, classes)) < 2 / classes)
     spec = _spec("yolov5", score_threshold=0.01, max_detections=limit)
     found = [
-        (one.class_index, one.score, *box) for one in (decode([output], spec, PLAIN)) for box in _boxes([one])
+        (one.class_index, float(np.float32(one.score)), *box)
+        for one in (decode([output], spec, PLAIN))
+        for box in _boxes([one])
     ]
     assert found == _plainly(output[0], spec, limit)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.vision.image import read_pixels, stated_size
-from tests.core.vision.images import encode, gradient, png_that_claims, with_orientation
+from edgedyno.core.vision.headers import stated_size
+from edgedyno.core.vision.image import MAX_PIXELS, read_pixels
+from tests.core.vision.images import encode, gradient, palette_png, png_that_claims, with_orientation
 
 
 def _code(data: bytes) -> str:
@@ -67,7 +69,7 @@ def test_exif_orientation_is_applied() -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 30), (641, 17)])
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tiff"])
 def test_the_stated_size_is_read(size: tuple[int, int], suffix: str) -> None:
     assert stated_size(encode(gradient(*size), suffix)) == size
 
@@ -84,7 +86,7 @@ def test_what_is_no_image_is_refused() -> None:
     assert _code(b"this is no image at all") == "image.undecodable"
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_a_cut_file_is_refused_and_never_half_grey(suffix: str, share: float) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3), dtype=np.uint8)
@@ -105,6 +107,25 @@ def test_a_tiny_image_is_refused(size: tuple[int, int]) -> None:
 
 def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
     assert _code(png_that_claims(60_000, 60_000)) == "image.too-large"
+
+
+def test_a_picture_of_100_megapixels_is_refused_with_its_size_and_the_memory() -> None:
+    data = encode(np.zeros((10_000, 10_000), np.uint8), ".jpg")
+    with pytest.raises(
+        ConfigError, match=rf"10000x10000 pixels, expected at most {MAX_PIXELS} .*192 MiB"
+    ) as caught:
+        read_pixels(data)
+    assert caught.value.code == "image.too-large"
+
+
+@pytest.mark.parametrize("quality", [40, 101])
+def test_the_stated_size_of_webp_with_and_without_loss(quality: int) -> None:
+    packed = cv2.imencode(".webp", gradient(123, 45), [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    assert stated_size(packed) == (123, 45)
+
+
+def test_a_palette_becomes_colours() -> None:
+    assert read_pixels(palette_png()).tolist() == [[[3, 2, 1], [30, 20, 10]], [[30, 20, 10], [3, 2, 1]]]
 
 
 def test_a_broken_body_is_refused() -> None:

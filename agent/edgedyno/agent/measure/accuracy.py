@@ -1,31 +1,32 @@
 """The accuracy pass: every variant on every runtime sees every image once; predictions go out, not scores.
 
-Each image is prepared once and shown to all variants, one image at a time, so memory stays bounded by the
-models. An image that cannot be read counts, with its error. What really ran is asked of the runtime on the
-way. Preparing each image and decoding each output are timed here, around those calls alone.
+Three things go on at a time: one image is prepared, the one before is shown to each variant in turn, and what came
+of the one before that is decoded and written. A handful of images are in memory, however many there are. An image
+that cannot be read counts, with its error. A pass that is stopped or killed goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import cv2
 import msgspec
-import numpy as np
 
-from edgedyno.agent.measure.inputs import Fingerprint, feed
-from edgedyno.agent.measure.journal import PassLog
+from edgedyno.agent.measure.exchange import Pool
+from edgedyno.agent.measure.fidelity import References
+from edgedyno.agent.measure.inputs import Feeder
 from edgedyno.agent.measure.known import SelfTests
-from edgedyno.agent.measure.supervisor import TrialError, Worker
-from edgedyno.core.errors import EdgedynoError
-from edgedyno.core.result import ImagePrediction, Predictions
-from edgedyno.core.vision import decode, decode_classes
+from edgedyno.agent.measure.threads import check_threads
+from edgedyno.agent.measure.viewer import Viewer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from edgedyno.agent.measure.inputs import Fed
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import Manifest
 
 MAX_WORKERS = 6  # variants held in memory at once; more take turns, and each turn prepares the images again
-# Codes of effective_precision after which a trial's figures stand under a wrong name.
-DISQUALIFYING = frozenset(["provider.unused"])
-_log = logging.getLogger(__name__)
+AHEAD = 2  # images that are prepared while one is shown
+BEHIND = 2 * MAX_WORKERS + 1  # outputs that wait to be decoded: two images' of each variant, and a checkpoint
+CHECKPOINT_SECONDS = 3.0  # what a kill costs at most; each is a write that an SD card has to finish
 
 
 def pass_key(cell: Cell) -> str:
@@ -56,88 +57,6 @@ def choose_cells(cells: Iterable[Cell]) -> dict[str, Cell]:
     return chosen
 
 
-class _Runner:
-    """One variant on one runtime, going through the images."""
-
-    def __init__(self, key: str, cell: Cell, launch: Launch) -> None:
-        self.key = key
-        self.cell = cell
-        self.log = PassLog()
-        self.images: list[ImagePrediction] = []
-        self._worker: Worker | None = None
-        try:
-            self._worker = Worker(cell, launch)
-        except TrialError as error:
-            self._fail(error)
-
-    def examine(self, selftests: SelfTests) -> None:
-        """Show the variant known images, to see whether it is fed and read rightly."""
-        if self._worker is None:
-            self.log.selftest_reason = self.log.reason
-            return
-        try:
-            self.log.selftest, self.log.selftest_reason = selftests.run(self.cell, self._worker)
-        except TrialError as error:
-            self._fail(error)
-            self.log.selftest_reason = self.log.reason
-
-    def see(self, fed: Fed, tensor: Path, manifest: Manifest) -> None:
-        """Infer one image and decode what comes out."""
-        if self._worker is None:
-            return
-        if fed.prepared is None:
-            self.images.append(ImagePrediction(fed.image.id, error=fed.error))
-            return
-        self.log.preprocess_seconds.append(fed.seconds)
-        try:
-            paths = self._worker.infer(tensor, tensor.parent, self.key)
-            self.images.append(self._decode(paths, fed, manifest))
-        except TrialError as error:
-            self._fail(error)
-
-    def _decode(self, paths: list[str], fed: Fed, manifest: Manifest) -> ImagePrediction:
-        outputs = [np.load(path, allow_pickle=False) for path in paths]
-        spec = self.cell.variant.output or manifest.model.output
-        if fed.prepared is None:
-            raise TypeError("an image without tensor has no outputs to decode")
-        began = time.perf_counter()
-        try:
-            if manifest.model.task == "classify":
-                seen = ImagePrediction(fed.image.id, classes=decode_classes(outputs, spec))
-            else:
-                seen = ImagePrediction(fed.image.id, detections=decode(outputs, spec, fed.prepared.geometry))
-        except EdgedynoError as error:
-            return ImagePrediction(fed.image.id, error=f"image {fed.image.id}: {error}")
-        self.log.postprocess_seconds.append(time.perf_counter() - began)
-        return seen
-
-    def ask_precision(self, tensor: Path) -> None:
-        """Ask what really ran, on `tensor`."""
-        if self._worker is None:
-            return
-        try:
-            self._worker.bind(tensor)
-            precision, detail = self._worker.effective_precision()
-            self.log.effective_precision, self.log.effective_precision_detail = precision, detail
-        except TrialError as error:
-            if error.failure.code in DISQUALIFYING:
-                self.log.failure = error.failure
-            self.log.effective_precision_reason = f"{error.failure.code}: {error.failure.text}"
-            _log.warning("effective precision of %s on %s: %s", self.key, self.cell.runtime, error)
-
-    def _fail(self, error: TrialError) -> None:
-        reason = f"{error.failure.code}: {error.failure.text}"
-        self.log.reason = self.log.reason or reason
-        self.log.effective_precision_reason = self.log.effective_precision_reason or reason
-        self.close()
-
-    def close(self) -> None:
-        """End the worker."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
-
-
 def run_passes(
     cells: Iterable[Cell],
     *,
@@ -148,29 +67,42 @@ def run_passes(
     stop: threading.Event,
     between: Callable[[int, int], None],
 ) -> None:
-    """Do every pass that the journal does not have yet; `between` gets images done and to do."""
-    missing = [(key, cell) for key, cell in choose_cells(cells).items() if journal.accuracy_pass(key) is None]
-    # FP32 first: the self-tests of the others are compared with its own.
-    missing.sort(key=lambda each: each[1].variant.precision != "fp32")
-    for group in _groups(missing):
-        runners: list[_Runner] = []
-        try:
-            for key, cell in group:
-                runners.append(_Runner(key, cell, launch))
-            _run_group(
-                runners,
-                manifest=manifest,
-                launch=launch,
-                journal=journal,
-                latency_input=latency_input,
-                stop=stop,
-                between=between,
+    """Do every pass that the journal does not have yet; `between` gets images done and to do, of all turns."""
+    cells = list(cells)
+    passes = choose_cells(cells)
+    references = References(passes.items(), manifest.model.input, journal.folder / "fp32-outputs")
+    missing = [(key, cell) for key, cell in passes.items() if journal.accuracy_pass(key) is None]
+    selftests = SelfTests(manifest, launch.files, journal.folder / "selftests")
+    # What others are compared with goes first.
+    missing.sort(key=lambda each: (not references.is_one(each[0]), each[1].variant.precision != "fp32"))
+    groups = list(_groups(missing))
+    for turn, group in enumerate(groups):
+        with Group(group, manifest, launch, journal, references) as shown:
+            for viewer in shown.viewers:
+                if stop.is_set():
+                    return
+                viewer.examine(selftests)
+            shown.run(
+                stop,
+                lambda done, turn=turn: between(  # type: ignore[misc]
+                    turn * len(manifest.images) + done, len(groups) * len(manifest.images)
+                ),
             )
-        finally:
-            for runner in runners:
-                runner.close()
+            if stop.is_set():
+                return
+            for viewer in shown.viewers:
+                viewer.conclude(latency_input, references)
+    references.clear()
+    for key, other in _fewest_threads(cells).items():
         if stop.is_set():
             return
+        if other.threads != passes[key].threads:
+            check_threads(key, passes[key], other, manifest=manifest, launch=launch, journal=journal)
+
+
+def _fewest_threads(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Return for each pass the cell with the fewest threads."""
+    return {pass_key(cell): cell for cell in sorted(cells, key=lambda cell: -cell.threads)}
 
 
 def _groups(missing: Sequence[tuple[str, Cell]]) -> Iterator[list[tuple[str, Cell]]]:
@@ -183,45 +115,127 @@ def _groups(missing: Sequence[tuple[str, Cell]]) -> Iterator[list[tuple[str, Cel
             yield group[start : start + MAX_WORKERS]
 
 
-def _run_group(
-    runners: Sequence[_Runner],
-    *,
-    manifest: Manifest,
-    launch: Launch,
-    journal: Journal,
-    latency_input: Path,
-    stop: threading.Event,
-    between: Callable[[int, int], None],
-) -> None:
-    fingerprint = Fingerprint()
-    tensor = journal.scratch / "image.npy"
-    own = runners[0].cell.variant.input
-    selftests = SelfTests(manifest, launch.files, journal.folder / "selftests")
-    for runner in runners:
-        if stop.is_set():
-            return
-        runner.examine(selftests)
-    shown = feed(manifest, launch.files, own)
-    plain = feed(manifest, launch.files) if own else None
-    for done, fed in enumerate(shown, start=1):
-        if stop.is_set():
-            return
-        fingerprint.add(next(plain) if plain else fed)
-        if fed.prepared is not None:
-            np.save(tensor, fed.prepared.tensor, allow_pickle=False)
-        for runner in runners:
-            runner.see(fed, tensor, manifest)
-        between(done, len(manifest.images))
-    for runner in runners:
-        runner.ask_precision(latency_input)
-        _keep(runner, fingerprint.sha256(), manifest, journal)
+class Group:
+    """Passes that are shown the same images in turn; a context manager that owns their workers and files."""
+
+    def __init__(
+        self,
+        passes: Sequence[tuple[str, Cell]],
+        manifest: Manifest,
+        launch: Launch,
+        journal: Journal,
+        references: References,
+    ) -> None:
+        self._manifest = manifest
+        self._launch = launch
+        self._journal = journal
+        self._references = references
+        self._passes = passes
+        self._inputs = Pool(AHEAD + 1, journal.scratch)
+        self.viewers: list[Viewer] = []
+
+    def __enter__(self) -> Group:  # noqa: PYI034 - typing.Self needs Python 3.11
+        try:
+            for key, cell in self._passes:
+                self.viewers.append(
+                    Viewer(
+                        key,
+                        cell,
+                        manifest=self._manifest,
+                        launch=self._launch,
+                        journal=self._journal,
+                        inputs=self._inputs,
+                    )
+                )
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for viewer in self.viewers:
+            viewer.close()
+        self._inputs.close()
+
+    def run(self, stop: threading.Event, between: Callable[[int], None]) -> None:
+        """Show the images that are left, until `stop`; `between` gets how many were shown."""
+        cv2.setNumThreads(
+            1
+        )  # of these images a second thread saves nothing, and it takes a core from the inference
+        least = min(self.viewers, key=lambda viewer: viewer.state.done)
+        feeder = Feeder(self._manifest, self._launch.files, self._inputs, self._passes[0][1].variant.input)
+        feeder.resume(least.state.chain)
+        with ThreadPoolExecutor(1, "prepare") as preparing, ThreadPoolExecutor(1, "take-down") as writing:
+            coming = _Ahead(preparing, feeder, range(least.state.done, len(self._manifest.images)))
+            written = _Behind(writing)
+            saved = time.monotonic()
+            for fed in coming:
+                self._show(fed, written)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    written.submit(self._checkpoint)
+                    saved = time.monotonic()
+                between(fed.place + 1)
+                if stop.is_set() or not any(viewer.alive for viewer in self.viewers):
+                    break
+            coming.cancel()
+            written.submit(self._checkpoint)
+            written.wait()
+
+    def _show(self, fed: Fed, written: _Behind) -> None:
+        for viewer in self.viewers:
+            written.submit(viewer.take_down, fed, viewer.show(fed), self._references)
+        if fed.file is not None:
+            self._inputs.give_back(fed.file)
+
+    def _checkpoint(self) -> None:
+        for viewer in self.viewers:
+            viewer.checkpoint()
 
 
-def _keep(runner: _Runner, preparation_sha256: str, manifest: Manifest, journal: Journal) -> None:
-    variant = runner.cell.variant_sha256
-    if not manifest.images:
-        runner.log.reason = runner.log.reason or "the job has no images"
-    elif variant is not None and runner.log.reason is None:
-        predictions = Predictions(variant, runner.cell.runtime, preparation_sha256, runner.images)
-        runner.log.predictions_sha256 = journal.add_artifact(predictions)
-    journal.save_pass(runner.key, runner.log)
+class _Ahead:
+    """Images that are prepared in another thread, AHEAD of the one that is asked for."""
+
+    def __init__(self, thread: ThreadPoolExecutor, feeder: Feeder, indices: range) -> None:
+        self._thread = thread
+        self._feeder = feeder
+        self._indices = iter(indices)
+        self._coming: deque[Future[Fed]] = deque()
+        for _ in range(AHEAD):
+            self._prepare_next()
+
+    def _prepare_next(self) -> None:
+        index = next(self._indices, None)
+        if index is not None:
+            self._coming.append(self._thread.submit(self._feeder.feed, index))
+
+    def __iter__(self) -> Iterator[Fed]:
+        while self._coming:
+            fed = self._coming.popleft().result()
+            self._prepare_next()
+            yield fed
+
+    def cancel(self) -> None:
+        """Prepare no more."""
+        for future in self._coming:
+            future.cancel()
+
+
+class _Behind:
+    """What another thread still has to take down, BEHIND tasks at most; its failures are raised here."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+        self._pending: deque[Future[None]] = deque()
+
+    def submit(self, function: Callable[..., None], *arguments: object) -> None:
+        """Have `function` called after all that was submitted before."""
+        self._pending.append(self._thread.submit(function, *arguments))
+        while self._pending[0].done() or len(self._pending) > BEHIND:
+            self._pending.popleft().result()
+            if not self._pending:
+                break
+
+    def wait(self) -> None:
+        """Wait until nothing is left."""
+        while self._pending:
+            self._pending.popleft().result()

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from edgedyno.agent.measure.gating import Waited
 from edgedyno.agent.measure.series import SeriesLog
@@ -31,6 +31,7 @@ from edgedyno.core.result import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+STOPWATCH_VALUES = 2048  # enough for a median and a 95th percentile, and no more for 50,000 images
 _log = logging.getLogger(__name__)
 
 
@@ -106,9 +107,12 @@ class PassLog(Struct):
     failure: Failure | None = None
     """Why what ran was not what the trial is named after: it then counts as failed, whatever it measured."""
     preprocess_seconds: list[float] = []
-    """Of each image that could be prepared."""
+    """Of each image that could be prepared; evenly spread ones where they are many."""
+    preprocess_count: int = 0
+    """Of how many images those are; 0: of as many as there are values."""
     postprocess_seconds: list[float] = []
     """Of each output that could be decoded."""
+    postprocess_count: int = 0
     images: ImagesShown | None = None
     outputs: list[OutputSigns] = []
     fidelity: Fidelity | None = None
@@ -117,6 +121,63 @@ class PassLog(Struct):
     threads_check: ThreadsCheck | None = None
     selftest: SelfTest | None = None
     selftest_reason: str | None = None
+
+
+class Stopwatch(Struct):
+    """Seconds of something that happens any number of times; evenly spread ones are kept where they are many."""
+
+    count: int = 0
+    stride: int = 1
+    seconds: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """Take one in."""
+        if self.count % self.stride == 0:
+            self.seconds.append(seconds)
+        self.count += 1
+        if len(self.seconds) == STOPWATCH_VALUES:
+            self.seconds = self.seconds[::2]
+            self.stride *= 2
+
+
+class OutputSums(Struct):
+    """Sums over all values of one output, of FP32 and of a variant, on the same images."""
+
+    name: str
+    reference: float = 0.0
+    """Of FP32's squares."""
+    own: float = 0.0
+    """Of the variant's squares."""
+    product: float = 0.0
+    error: float = 0.0
+    """Of the squared differences."""
+    max_error: float = 0.0
+
+
+class PassState(Struct):
+    """How far an accuracy pass is: what a killed or stopped runner goes on from."""
+
+    subject: str
+    """What it is a pass of; another one starts from the beginning."""
+    done: int = 0
+    """Images that were shown, from the first one on."""
+    predictions_bytes: int = 0
+    """Of the predictions so far; what is beyond was written after this state."""
+    chain: str = ""
+    """Fingerprint of the images so far."""
+    preprocess: Stopwatch = field(default_factory=Stopwatch)
+    postprocess: Stopwatch = field(default_factory=Stopwatch)
+    failed: int = 0
+    codes: dict[str, int] = {}
+    first: list[str] = []
+    outputs: list[OutputSigns] = []
+    last: list[str] = []
+    """What the outputs for the last image are known by."""
+    sums: list[OutputSums] = []
+    sums_images: int = 0
+    sums_reference: str | None = None
+    """Key of the pass of FP32 that the sums compare with."""
+    sums_reason: str | None = None
 
 
 class RunLog(Struct):
@@ -159,6 +220,24 @@ class Journal:
     def save_pass(self, key: str, log: PassLog) -> None:
         """Keep what an accuracy pass gave."""
         self._write(self.folder / f"passes/{key}.json", msgspec.json.encode(log))
+
+    def pass_state(self, key: str) -> PassState | None:
+        """Return how far an unfinished accuracy pass is."""
+        return self._read(f"passes/{key}.state", PassState)
+
+    def save_pass_state(self, key: str, state: PassState) -> None:
+        """Keep how far an accuracy pass is."""
+        self._write(self.folder / f"passes/{key}.state", msgspec.json.encode(state))
+
+    def pass_part(self, key: str) -> Path:
+        """Return where the predictions of an unfinished accuracy pass are written."""
+        return self.folder / f"passes/{key}.predictions"
+
+    def end_pass(self, key: str, log: PassLog) -> None:
+        """Keep what an accuracy pass gave, and nothing of how far it was."""
+        self.save_pass(key, log)
+        self.pass_part(key).unlink(missing_ok=True)
+        (self.folder / f"passes/{key}.state").unlink(missing_ok=True)
 
     def run(self) -> RunLog:
         """Return what belongs to the whole execution."""

@@ -43,6 +43,7 @@ def skipped_result(cell: Cell, request: RunRequest) -> Result:
     return Result(
         **_identity(cell, request),
         **_nothing(f"skipped: {reason}"),
+        selftest_reason=f"skipped: {reason}",
         profile_reason=f"skipped: {reason}" if request.manifest.measure.profile else None,
         status="skipped",
         failure=cell.failure,
@@ -159,7 +160,6 @@ def _nothing(reason: str) -> dict[str, Any]:
         "accuracy",
         "accuracy_drop",
         "fidelity",
-        "selftest",
         "stages",
     )
     return {f"{name}_reason": reason for name in names}
@@ -192,8 +192,6 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "accuracy_drop_reason": not_scored,
         "fidelity": accuracy.fidelity,
         "fidelity_reason": accuracy.fidelity_reason or (None if accuracy.fidelity else accuracy.reason),
-        "selftest": accuracy.selftest,
-        "selftest_reason": accuracy.selftest_reason,
         "threads_check": accuracy.threads_check,
         "images": accuracy.images,
         "predictions_sha256": accuracy.predictions_sha256,

@@ -291,10 +291,17 @@ class _Execution:
         self._progress("accuracy", force=True)
         cells = [cell for cell in todo if self._journal.trial(cell.trial).failure is None]
         began = time.monotonic()
+        resumed_at: int | None = None
 
         def between(done: int, total: int) -> None:
+            nonlocal resumed_at
+            resumed_at = done - 1 if resumed_at is None else resumed_at
             gone = time.monotonic() - began
-            self._progress("accuracy", eta_seconds=gone / done * (total - done))
+            self._progress(
+                "accuracy",
+                eta_seconds=gone / (done - resumed_at) * (total - done),
+                images=(done, total),
+            )
 
         run_passes(
             cells,
@@ -356,7 +363,13 @@ class _Execution:
         self._progress(self._phase, current=event.record.trial)
 
     def _progress(
-        self, phase: Phase, *, eta_seconds: float | None = None, current: str = "", force: bool = False
+        self,
+        phase: Phase,
+        *,
+        eta_seconds: float | None = None,
+        current: str = "",
+        images: tuple[int, int] = (0, 0),
+        force: bool = False,
     ) -> None:
         """Tell how far it is, about once a second, and never inside a burst."""
         now = time.monotonic()
@@ -367,6 +380,15 @@ class _Execution:
         total = len(self._plan.trials) + len(self._plan.skipped)
         self._emit(
             Progressed(
-                Progress(phase, min(self._done, total), total, current, now - self._began, eta_seconds)
+                Progress(
+                    phase,
+                    min(self._done, total),
+                    total,
+                    current,
+                    now - self._began,
+                    eta_seconds,
+                    images_done=images[0],
+                    images_total=images[1],
+                )
             )
         )

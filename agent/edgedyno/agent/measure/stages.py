@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def stage_fields(accuracy: PassLog) -> dict[str, Any]:
     """Summarize both stages beside the inference, or say why one is not known."""
-    before, after = _summarize(accuracy.preprocess_seconds), _summarize(accuracy.postprocess_seconds)
+    before = _summarize(accuracy.preprocess_seconds, accuracy.preprocess_count)
+    after = _summarize(accuracy.postprocess_seconds, accuracy.postprocess_count)
     reason = None
     if before is None:
         reason = f"not timed: {accuracy.reason or 'no image could be prepared'}"
@@ -24,8 +25,8 @@ def stage_fields(accuracy: PassLog) -> dict[str, Any]:
     return {"preprocess_seconds": before, "postprocess_seconds": after, "stages_reason": reason}
 
 
-def _summarize(seconds: list[float]) -> StageSummary | None:
+def _summarize(seconds: list[float], count: int) -> StageSummary | None:
     if not seconds:
         return None
     tail = float(np.percentile(seconds, 95)) if len(seconds) >= TAIL_MIN_SAMPLES[95] else None
-    return StageSummary(n=len(seconds), p50=float(np.median(seconds)), p95=tail)
+    return StageSummary(n=count or len(seconds), p50=float(np.median(seconds)), p95=tail)

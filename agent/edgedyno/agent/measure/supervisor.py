@@ -18,6 +18,7 @@ from edgedyno.core.manifest import Failure
 from edgedyno.core.result import OperatorProfile, OperatorTime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from edgedyno.agent.measure.planner import Cell
@@ -97,6 +98,23 @@ class StreamAnswer(Struct, frozen=True):
     run_delay_seconds: float
 
 
+class OutputPlace(Struct, frozen=True):
+    """Where in a shared file one output of an inference lies."""
+
+    dtype: str
+    """As numpy's array protocol writes it, such as `<f4`."""
+    shape: list[int]
+    offset: int
+
+
+class Shown(Struct, frozen=True):
+    """What came of an inference in shared files."""
+
+    outputs: list[OutputPlace]
+    waiting_cpu_ratio: float
+    """CPU time of all the worker's threads while it waited before this, of that time."""
+
+
 class Launch(Struct, frozen=True):
     """What every worker of an execution is started with."""
 
@@ -112,8 +130,8 @@ class Launch(Struct, frozen=True):
 class Worker:
     """A live worker with the variant of one cell loaded; use it as a context manager."""
 
-    def __init__(self, cell: Cell, launch: Launch) -> None:
-        """Start the process and load the variant; raises TrialError."""
+    def __init__(self, cell: Cell, launch: Launch, files: Sequence[int] = ()) -> None:
+        """Start the process, which shares these open files, and load the variant; raises TrialError."""
         self.cell = cell
         self._deadlines = launch.deadlines
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
@@ -122,13 +140,13 @@ class Worker:
         self.inputs: list[dict[str, Any]] = []
         """The loaded model's inputs, as its file declares them: fields of the plugins' TensorSpec."""
         try:
-            self._process = self._start(launch)
+            self._process = self._start(launch, files)
             self.load_seconds = self._load(launch)
         except TrialError:
             self.close()
             raise
 
-    def _start(self, launch: Launch) -> WorkerProcess:
+    def _start(self, launch: Launch, files: Sequence[int]) -> WorkerProcess:
         python = launch.pythons.get(self.cell.environment)
         plugin = launch.plugins.get(self.cell.runtime)
         if python is None or plugin is None:
@@ -137,7 +155,7 @@ class Worker:
             )
             raise TrialError(Failure("runtime.unavailable", text))
         try:
-            process = WorkerProcess(python, self._log)
+            process = WorkerProcess(python, self._log, files)
         except WorkerError as error:
             raise TrialError(_not_started(self.cell, python, error)) from error
         self._process = process
@@ -257,6 +275,16 @@ class Worker:
         """Infer one prepared tensor; return the files of its outputs."""
         answer = self._ask("infer", self._deadlines.first, path=str(tensor), folder=str(folder), name=name)
         return list(answer["outputs"])
+
+    def show(self, tensor: int, shape: Sequence[int], output: int) -> Shown:
+        """Infer the tensor in one shared open file, write the outputs to another; return where they lie."""
+        answer = self._ask(
+            "show", self._deadlines.first, tensor_fd=tensor, shape=list(shape), output_fd=output
+        )
+        return Shown(
+            msgspec.convert(answer["outputs"], list[OutputPlace]),
+            answer["waiting_cpu_ns"] / max(answer["waited_ns"], 1),
+        )
 
     def effective_precision(self) -> tuple[str, str]:
         """Return what really ran on what was bound last, in the runtime's own account: a word, and its detail."""

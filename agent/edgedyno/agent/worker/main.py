@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from edgedyno.agent.runtimes.base import InferenceError, LoadOptions
+from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, TensorSpec
 from edgedyno.agent.worker import computing, confine, numa, optouts, pacing, tensors
 
 Answer = Dict[str, Any]
@@ -71,12 +71,14 @@ class Worker:
             "paced": self.paced,
             "stream": self.stream,
             "infer": self.infer,
+            "show": self.show,
             "precision": self.precision,
             "profile": self.profile,
             "check": self.check,
         }
         self._runtime: Any = None
         self._read: Callable[[], List[Any]] = list
+        self._shared: Dict[Tuple[int, ...], Any] = {}
         self._cpus: List[int] = []
         self._memory_node: Optional[int] = None
         self._memory = numa.Bound(False)
@@ -129,11 +131,14 @@ class Worker:
         return {}
 
     def _tensor(self, path: str) -> Any:
+        return tensors.read_for(self._input(), path, self._batch)
+
+    def _input(self) -> TensorSpec:
         specs = self._runtime.inputs()
         if len(specs) != 1:
             names = ", ".join(spec.name for spec in specs)
             raise InferenceError("input.count", "found %d inputs (%s), expected one" % (len(specs), names))
-        return tensors.read_for(specs[0], path, self._batch)
+        return specs[0]  # type: ignore[no-any-return]
 
     def place(self, cpus: List[int]) -> Answer:
         """Move every thread to these CPUs of the core set; those that compute to one each, if they are as many."""
@@ -192,6 +197,23 @@ class Worker:
         self.bind(path)
         self._runtime.invoke()
         return {"outputs": tensors.write_outputs(self._read(), self._batch, folder, name)}
+
+    def show(self, tensor_fd: int, shape: List[int], output_fd: int) -> Answer:
+        """Infer the tensor in one open file and put the outputs into another; both came with the process."""
+        waited_ns, waiting_cpu_ns = self._waited()
+        place = (tensor_fd, *shape)
+        if place not in self._shared:
+            self._shared[place] = tensors.map_tensor(tensor_fd, shape)
+        tensor = self._shared[place]
+        self._read = self._runtime.bind([tensors.made_for(self._input(), tensor, self._batch)])
+        self._runtime.invoke()
+        answer = {
+            "outputs": tensors.put_outputs(self._read(), self._batch, output_fd),
+            "waited_ns": waited_ns,
+            "waiting_cpu_ns": waiting_cpu_ns,
+        }
+        self._waiting_since = (time.monotonic_ns(), time.process_time_ns())
+        return answer
 
     def precision(self) -> Answer:
         """Ask what really ran."""

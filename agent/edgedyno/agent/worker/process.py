@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from typing import Any, BinaryIO, Dict, NamedTuple, Optional
+from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
@@ -38,8 +38,11 @@ class WorkerError(Exception):
 class WorkerProcess:
     """A child in the runtime's interpreter, with a process group of its own."""
 
-    def __init__(self, python: str, log: BinaryIO) -> None:
-        """Start the child; what the runtime prints goes to `log`, which stays the caller's."""
+    def __init__(self, python: str, log: BinaryIO, files: Sequence[int] = ()) -> None:
+        """Start the child; what the runtime prints goes to `log`, which stays the caller's.
+
+        The open `files` are its own too, under the same numbers.
+        """
         self._log = log
         self._buffer = b""
         command_read, self._commands = os.pipe()
@@ -51,7 +54,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 env={key: value for key, value in os.environ.items() if key not in NOT_INHERITED},
-                pass_fds=(command_read, answer_write),
+                pass_fds=(command_read, answer_write, *files),
                 start_new_session=True,
             )
         except OSError as error:

@@ -1,7 +1,12 @@
-"""Tensors cross between runner and worker in files, with numpy's own format and without pickle."""
+"""Tensors cross between runner and worker in files: numpy's own format by path, or bare bytes in open files.
 
+Open files have no name and lie in memory where the system has a place for that, so that a pass over thousands of
+images writes none of them to an SD card, and nothing is left behind by a runner that is killed.
+"""
+
+import mmap
 import os
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from edgedyno.agent.runtimes.base import InferenceError, TensorSpec
 
@@ -9,7 +14,14 @@ _COLOURS = 3
 
 
 def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
-    """Read the float32 tensor at `path` and make it what `spec` wants: layout, dtype, copies to fill the batch.
+    """Read the float32 tensor at `path` and make it what `spec` wants; see `made_for`."""
+    import numpy as np
+
+    return made_for(spec, np.load(path, allow_pickle=False), batch)
+
+
+def made_for(spec: TensorSpec, array: Any, batch: int) -> Any:
+    """Return a copy of a float32 tensor as `spec` wants it: layout, dtype, copies to fill the batch.
 
     A picture is turned where the model wants its channels first and they come last, or the other way round. An
     integer input is filled by the scale and zero point that its file states. Raises InferenceError where the
@@ -17,7 +29,6 @@ def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
     """
     import numpy as np
 
-    array = np.load(path, allow_pickle=False)
     wanted = spec.shape
     fixed_batch = wanted[0] if wanted else None
     if fixed_batch not in (None, batch):
@@ -32,6 +43,7 @@ def read_for(spec: TensorSpec, path: str, batch: int) -> Any:
             % (list(array.shape), _show(wanted), spec.name),
         )
     array = _convert(array.transpose(order), spec)
+    # Always a copy: what a runtime does to its input must not reach the next one that is shown the same.
     return np.ascontiguousarray(np.repeat(array, batch, axis=0))
 
 
@@ -62,7 +74,7 @@ def _convert(array: Any, spec: TensorSpec) -> Any:
 
     dtype = np.dtype(spec.dtype)
     if np.issubdtype(dtype, np.floating):
-        return array.astype(dtype)
+        return array.astype(dtype, copy=False)
     if spec.scale is None or spec.zero_point is None or not np.issubdtype(dtype, np.integer):
         raise InferenceError(
             "input.dtype",
@@ -78,16 +90,48 @@ def write_outputs(outputs: List[Any], batch: int, folder: str, name: str) -> Lis
     import numpy as np
 
     paths = []
-    for index, output in enumerate(outputs):
-        array = np.asarray(output)
-        if batch > 1 and array.ndim and array.shape[0] == batch:
-            array = array[:1]  # a batch is filled with copies
-        if np.issubdtype(array.dtype, np.floating):
-            array = array.astype(np.float32)
+    for index, array in enumerate(_first_items(outputs, batch)):
         path = os.path.join(folder, "%s-%d.npy" % (name, index))
         np.save(path, array, allow_pickle=False)
         paths.append(path)
     return paths
+
+
+def map_tensor(fd: int, shape: Sequence[int]) -> Any:
+    """Return the float32 tensor at the beginning of an open file, without reading it before it is used."""
+    import numpy as np
+
+    count = int(np.prod(shape))
+    mapped = mmap.mmap(fd, count * np.dtype(np.float32).itemsize, prot=mmap.PROT_READ)
+    return np.frombuffer(mapped, np.float32, count).reshape(shape)
+
+
+def put_outputs(outputs: List[Any], batch: int, fd: int) -> List[Dict[str, Any]]:
+    """Write what `write_outputs` writes one after the other into an open file; return where each lies."""
+    import numpy as np
+
+    places = []
+    offset = 0
+    for array in _first_items(outputs, batch):
+        places.append({"dtype": array.dtype.str, "shape": list(array.shape), "offset": offset})
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        written = 0
+        while written < len(data):
+            written += os.pwrite(fd, data[written:], offset + written)
+        offset += len(data)
+    return places
+
+
+def _first_items(outputs: List[Any], batch: int) -> Iterator[Any]:
+    import numpy as np
+
+    for output in outputs:
+        array = np.asarray(output)
+        if batch > 1 and array.ndim and array.shape[0] == batch:
+            array = array[:1]  # a batch is filled with copies
+        if np.issubdtype(array.dtype, np.floating):
+            array = array.astype(np.float32, copy=False)
+        yield array
 
 
 def _fits(found: Any, wanted: Any) -> bool:

@@ -20,10 +20,12 @@ def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     exact = values.astype(np.float64)
     magnitude = np.abs(exact)
-    exponent = np.floor(np.log10(magnitude, where=magnitude > 0, out=np.zeros_like(exact)))
+    usual = (magnitude > 0) & np.isfinite(magnitude)
+    exponent = np.floor(np.log10(magnitude, where=usual, out=np.zeros_like(exact)))
     found = exact.copy()
     for digits in _DIGITS:
         scale = 10.0 ** (digits - 1 - exponent)
         rounded = np.rint(exact * scale) / scale
-        found = np.where(rounded.astype(np.float32) == values, rounded, found)
-    return found
+        with np.errstate(over="ignore"):  # what rounds up beyond the largest float32 is not the value
+            found = np.where(rounded.astype(np.float32) == values, rounded, found)
+    return np.asarray(found, np.float64)
