@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedyno.controller.lab.dataset import read_labels
+from edgedyno.controller.lab.datasets.normal import read_labels
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def read_pixels(data: bytes) -> NDArray[np.uint8]:
     if not data:
         raise ConfigError("found an image of 0 bytes, expected an image file", code="image.undecodable")
     _check_size(*(stated_size(data) or (MIN_SIDE_PIXELS, MIN_SIDE_PIXELS)))
-    if _is_truncated(data):
+    if is_truncated(data):
         raise ConfigError(f"found an image that ends too early ({len(data)} bytes)", code="image.truncated")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -86,7 +86,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _is_truncated(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     """Tell whether a JPEG or PNG lacks its end; the decoder would fill the rest with grey and say nothing.
 
     In a JPEG's coded data 0xFF is always followed by 0, so the last start of scan is the real one.
