@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 NAME = "coco"
 TASKS: frozenset[Task] = frozenset({"detect"})
 _Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_END_BYTES = 4096
+_END_BYTES = 1 << 16
 # Other JSON has images too; only instances have these, first or last.
-_KEYS = re.compile(rb'"(annotations|categories|category_id)"\s*:')
+_KEYS = re.compile(rb'"(annotations|categories|supercategory|category_id)"\s*:')
 # COCO's own files beside the instances.
 _OTHERS = ("captions", "person_keypoints", "panoptic", "stuff", "image_info")
 _COORDINATES = 4

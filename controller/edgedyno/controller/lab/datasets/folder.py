@@ -32,10 +32,6 @@ class ImageFolder:
         return sorted(found)
 
     @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.names)
-
-    @cached_property
     def _by_stem(self) -> dict[str, str]:
         return {os.path.splitext(name)[0]: name for name in reversed(self.names)}  # noqa: PTH122 - as above
 
@@ -47,7 +43,7 @@ class ImageFolder:
         """Return the image that a label's safe file name means; Windows' separators are understood."""
         for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
             normal = str(PurePosixPath(spelled))
-            if normal in self._known or _is_file(self.root / normal):
+            if _is_file(self.root / normal):
                 return self.root / normal
         return None
 

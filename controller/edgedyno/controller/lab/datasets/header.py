@@ -7,7 +7,14 @@ import io
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from PIL import Image
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from edgedyno.core.vision.image import MAX_PIXELS, MIN_SIDE_PIXELS, is_truncated
 
@@ -16,7 +23,14 @@ if TYPE_CHECKING:
 
 # Only headers are read, so an image of any size costs nothing here; one that is too large is reported.
 Image.MAX_IMAGE_PIXELS = None
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF")
+# Importing a plugin is what makes its format known; JPEG's knows the several pictures of a phone's (MPO) as well.
+_FORMATS = [
+    JpegImagePlugin.JpegImageFile.format,
+    PngImagePlugin.PngImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+    BmpImagePlugin.BmpImageFile.format,
+    TiffImagePlugin.TiffImageFile.format,
+]
 _ORIENTATION = 0x0112  # EXIF 2.3, table 4
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.datasets.folder import is_safe
 from edgedyno.controller.lab.datasets.header import ImageFacts, read_facts
-from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,15 +41,18 @@ def _read(entry: Entry) -> ImageFacts:
     try:
         return read_facts(entry.path)
     except OSError as error:
-        raise ConfigError(
-            f"{entry.path}: {error.strerror}, expected an image", code="dataset.images"
-        ) from error
+        return ImageFacts("", 0, problem=error.strerror)
 
 
 def _report_files(entries: list[Entry], facts: dict[str, ImageFacts], findings: Findings) -> None:
     first: dict[str, str] = {}
     for entry in {entry.name: entry for entry in entries}.values():
         found = facts[entry.name]
+        if not is_safe(entry.name):
+            findings.add("dataset.image-name", repr(entry.name))
+        if not found.sha256:
+            findings.add("dataset.image-missing", f"{entry.name} ({found.problem})")
+            continue
         if not found.size_bytes:
             findings.add("dataset.image-empty", entry.name)
             continue

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgedyno.controller.lab.datasets.base import Entry
     from edgedyno.controller.lab.files import ContentStore
 
 _SHOWN = 3
@@ -89,20 +90,18 @@ def resolve_dataset(
     """
     examined = examine_dataset(profile, class_names, base=base, task=profile.task, progress=progress)
     refuse(examined.findings, f"data set {profile.name!r}")
+    store.add_files((examined.facts[entry.name].sha256, entry.path) for entry in examined.entries)
     return ResolvedDataset(
-        images=[_image(examined, index, store) for index in range(len(examined.entries))],
+        images=[_image(entry, examined) for entry in examined.entries],
         annotations=_annotations(examined, profile, store),
         calibration=_calibration(profile, base, store),
         findings=examined.findings,
     )
 
 
-def _image(examined: Examined, index: int, store: ContentStore) -> Image:
-    entry = examined.entries[index]
+def _image(entry: Entry, examined: Examined) -> Image:
     facts = examined.facts[entry.name]
-    if store.has(facts.sha256):
-        return Image(entry.id, ArtifactRef(facts.sha256, facts.size_bytes, entry.name))
-    return Image(entry.id, store.add_file(entry.path, name=entry.name))
+    return Image(entry.id, ArtifactRef(facts.sha256, facts.size_bytes, entry.name))
 
 
 def _annotations(examined: Examined, profile: DatasetProfile, store: ContentStore) -> ArtifactRef | None:
