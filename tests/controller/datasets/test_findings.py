@@ -332,7 +332,7 @@ def test_links_are_followed_and_broken_ones_are_missing(tmp_path: Path) -> None:
         (folder / "images" / name).unlink()
         (folder / "images" / name).symlink_to(target)
     (folder / "images/loop").symlink_to(folder / "images")
-    assert codes(look(folder)) == {"dataset.image-missing": 1}
+    assert codes(look(folder))["dataset.image-missing"] == 1
     assert codes(look(folder / "images")) == {"dataset.image-missing": 1}
 
 

@@ -53,7 +53,7 @@ def find_profile(wanted: str | P, kind: type[P], *, base: Path) -> Found[P]:
         check_task(data, str(path))
         return extended(data, base=path.parent) if _FOLDERS[kind] == "models" else data
 
-    profile = decode_yaml(path.read_text("utf-8"), kind, file=str(path), expand=complete)
+    profile = decode_yaml(_text(path), kind, file=str(path), expand=complete)
     return Found(profile, path.parent, str(path))
 
 
@@ -77,7 +77,14 @@ def extended(data: Any, *, base: Path) -> Any:
 
 def _plain(wanted: str, base: Path) -> tuple[Any, Path]:
     path = _find(wanted, ModelProfile, base)
-    return read_plain(path.read_text("utf-8"), file=str(path)), path.parent
+    return read_plain(_text(path), file=str(path)), path.parent
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}", code="document.encoding") from error
 
 
 def _find(wanted: str, kind: type[P], base: Path) -> Path:
