@@ -74,10 +74,9 @@ def _print(survey: Survey) -> None:
     print_table("", ("", ""), [(name, text) for name, text in _facts(survey) if text is not None])
     if len(set(survey.classes.values())) > 1:
         _print_classes(survey)
-    for finding in survey.findings:
-        stdout().print(finding_line(finding), markup=False, soft_wrap=True)
-    for line in _verdict(survey):
-        stdout().print(line, markup=False, soft_wrap=True)
+    for line in [*map(finding_line, survey.findings), *_verdict(survey)]:
+        # In a pipe a line stays one; on a terminal no word is cut in two.
+        stdout().print(line, markup=False, soft_wrap=not stdout().is_terminal)
 
 
 def _facts(survey: Survey) -> list[tuple[str, str | None]]:
@@ -120,8 +119,10 @@ def _print_classes(survey: Survey) -> None:
     print_table("", ("class", ">labels", ""), rows)
     left = len(survey.classes) - len(shown)
     if left:
-        fewest = min(survey.classes.values())
-        stdout().print(f"and {left} more classes with {shown[-1][1]} to {fewest} labels each", markup=False)
+        stdout().print(
+            f"and {left} more classes with {min(survey.classes.values())} to {shown[-1][1]} labels each",
+            markup=False,
+        )
     stdout().print()
 
 
