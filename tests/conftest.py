@@ -52,6 +52,11 @@ class Mosquitto:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and wait until it listens."""
         binary = shutil.which("mosquitto") or "/usr/sbin/mosquitto"

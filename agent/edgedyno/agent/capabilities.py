@@ -6,15 +6,19 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from edgedyno.agent.host.board import Board, architecture, read_board
 from edgedyno.agent.host.coresets import barred_cpus, core_sets
+from edgedyno.agent.host.facts import read_facts
 from edgedyno.agent.host.place import locate
+from edgedyno.agent.host.problems import listening, problem_lines
 from edgedyno.agent.host.system import read_kernel, read_memory_bytes, read_os
 from edgedyno.agent.host.throttle import find_throttle_probes
 from edgedyno.agent.sensors.base import Available, Reading, Sensor
 from edgedyno.agent.sensors.registry import Probed, probe_sensors
 from edgedyno.agent.sensors.traps import find_traps
-from edgedyno.core.board import Capabilities, Cluster, Cpu, PowerSource, RuntimeInfo, ThrottleSource
+from edgedyno.core.board import Capabilities, Cluster, Cpu, Host, PowerSource, RuntimeInfo, ThrottleSource
 
 if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
@@ -32,6 +36,13 @@ def read_capabilities(
     ConfigError when `root` is neither `/` nor a recorded board; what a board lacks is None or unavailable.
     """
     place = locate(root)
+    with listening() as problems:
+        found = _read(place, environments, probe_runtimes=probe_runtimes)
+    host = replace(found.host or Host(), problems=problem_lines(problems, place.root))
+    return replace(found, host=host)
+
+
+def _read(place: Place, environments: list[Environment] | None, *, probe_runtimes: bool) -> Capabilities:
     board = read_board(place)
     barred = [] if place.recorded else barred_cpus(board.topology.online)
     return Capabilities(
@@ -47,6 +58,7 @@ def read_capabilities(
         kernel=read_kernel(place.root),
         os=read_os(place.root),
         agent_version=agent_version(),
+        host=read_facts(place, board),
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.finding import Finding
-from edgedyno.agent.host.powermode import read_power_mode
+from edgedyno.agent.host.devices import DEVFREQ_FOLDER, STEADY_GOVERNORS, is_memory, read_device_clocks
+from edgedyno.agent.host.powermode import ask_power_mode, read_power_mode
 from edgedyno.agent.host.proc import read_cpu_times, read_pressure_seconds, read_swapped_pages
 from edgedyno.agent.host.quota import quota_folders, read_quota
 from edgedyno.agent.host.read import entries, read_float, read_int, read_text
@@ -32,6 +33,7 @@ def clock_findings(place: Place) -> Iterator[Finding]:
     yield from _governors(place)
     yield from _limits(place)
     yield from _boost(place)
+    yield from _memory_clock(place)
     yield from _throttled(place)
     yield from _power_mode(place)
 
@@ -81,6 +83,18 @@ def _boost(place: Place) -> Iterator[Finding]:
         yield Finding("boost", "info", text, f"echo 0 | sudo tee {_CPUFREQ}/boost")
 
 
+def _memory_clock(place: Place) -> Iterator[Finding]:
+    """Look at the memory's own clock: one that idles low and rises under load moves every figure."""
+    for clock in read_device_clocks(place.root):
+        if not is_memory(clock.name) or clock.governor in (None, *STEADY_GOVERNORS):
+            continue
+        now = f" at {clock.frequency_hz / 1e6:.0f}" if clock.frequency_hz else ""
+        most = f" of {clock.max_hz / 1e6:.0f} MHz now" if clock.max_hz else ""
+        text = f"{clock.name} is under {clock.governor},{now}{most}: the memory's clock moves within measurements"
+        remedy = f"echo performance | sudo tee /{DEVFREQ_FOLDER}/{clock.name}/governor"
+        yield Finding("memory clock", "warn", text, remedy)
+
+
 def _throttled(place: Place) -> Iterator[Finding]:
     """Tell what throttles right now, and on a Pi what has since boot; other counters tell of long ago."""
     readings = [probe.read() for probe in find_throttle_probes(place, []) if probe.reason is None]
@@ -94,7 +108,7 @@ def _throttled(place: Place) -> Iterator[Finding]:
 
 
 def _power_mode(place: Place) -> Iterator[Finding]:
-    mode = read_power_mode(place.root)
+    mode = read_power_mode(place.root) or ask_power_mode(place)
     if mode in _SLOW_MODES:
         text = f"the platform profile is {mode}: clocks are held down"
         remedy = "echo performance | sudo tee /sys/firmware/acpi/platform_profile"

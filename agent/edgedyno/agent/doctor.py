@@ -12,7 +12,6 @@ from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.disturbances import clock_findings, kernel_findings
 from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.board import Board, read_board
-from edgedyno.agent.host.cpulist import format_cpu_list
 from edgedyno.agent.host.place import Place, locate
 from edgedyno.agent.host.system import (
     free_disk_bytes,
@@ -23,6 +22,7 @@ from edgedyno.agent.host.system import (
 from edgedyno.agent.neighbours import neighbour_findings
 from edgedyno.agent.permissions import forbidden, remedy_for
 from edgedyno.agent.runtime_findings import runtime_findings
+from edgedyno.core.board import Host
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def examine(root: Path = Path("/"), environments: list[Environment] | None = Non
     capabilities = read_capabilities(root=root, environments=environments)
     findings = [
         _board(capabilities),
-        *_expectations(board),
+        *_expectations(capabilities.host or Host()),
+        *_traps(board),
         *_power(capabilities),
         *_throttle(capabilities),
         *clock_findings(place),
@@ -69,20 +70,31 @@ def _board(capabilities: Capabilities) -> Finding:
     )
 
 
-def _expectations(board: Board) -> list[Finding]:
-    missing = sorted(set(board.profile.expect.features) - set(board.features()))
+# What a difference between profile and board is about, by a word of its sentence, and what to do about it.
+_REMEDIES = (
+    ("offline", "cpus", "a power mode may hold them; see nvpmodel or cpu*/online"),
+    ("does not list", "instructions", "a 32-bit or old kernel hides them; use a 64-bit one"),
+    ("no memory", "memory nodes", "plug modules for every node, or measure on nodes that have some"),
+    ("memory should", "memory size", "a share may be set aside for the GPU; see the boot configuration"),
+    ("should reach", "clock range", "another bin, firmware or power mode; figures belong to what was found"),
+)
+
+
+def _expectations(host: Host) -> list[Finding]:
+    """Name what the profile says and the board does not show, and the files that could not be used."""
     findings = []
-    if missing:
-        text = f"{board.profile.id} should have {', '.join(missing)}, which the kernel does not list"
-        findings.append(
-            Finding("instructions", "warn", text, "a 32-bit or old kernel hides them; use a 64-bit one")
+    for text in host.differs:
+        _, name, remedy = next(
+            (each for each in _REMEDIES if each[0] in text),
+            ("", "board differs", "what was found counts; tell us by a capture: edgedyno agent capture DIR"),
         )
-    if board.topology.offline:
-        text = f"CPUs {format_cpu_list(board.topology.offline)} are offline"
-        findings.append(
-            Finding("cpus", "warn", text, "a power mode may hold them; see nvpmodel or cpu*/online")
-        )
+        findings.append(Finding(name, "warn", text, remedy))
+    findings += [Finding("file", "warn", text) for text in host.problems]
     return findings
+
+
+def _traps(board: Board) -> list[Finding]:
+    return [Finding("known", "info", text) for text in board.profile.traps]
 
 
 def _power(capabilities: Capabilities) -> list[Finding]:

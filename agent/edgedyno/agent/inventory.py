@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.agent.files import write_durably
+from edgedyno.agent.host.powermode import read_power_mode
+from edgedyno.agent.host.read import entries, read_text
 from edgedyno.agent.journal import read_boot_id
+from edgedyno.agent.speeds import is_wanted
 from edgedyno.core.board import Capabilities
 from edgedyno.core.errors import RunError
 from edgedyno.core.run import Environment
@@ -21,6 +24,7 @@ from edgedyno.core.run import Environment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+CPU_FOLDER = "sys/devices/system/cpu"
 log = logging.getLogger(__name__)
 
 # Each runtime of each environment starts a process and runs a model; on a slow board that takes its time.
@@ -57,8 +61,16 @@ def inventory_key(environments: Iterable[Environment]) -> str:
         python = Path(environment.python)
         parts += [environment.name, environment.python]
         parts += [_stamp(path) for path in [python, *_site_packages(python)]]
+    parts += _clock_settings()
     parts.append(_stamp(Path(__file__).with_name("capabilities.py")))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _clock_settings() -> list[str]:
+    """Return governors and power mode: measured speeds belong to them."""
+    folder = Path("/", CPU_FOLDER, "cpufreq")
+    governors = {read_text(folder / name / "scaling_governor") or "" for name in entries(folder)}
+    return [*sorted(governors), read_power_mode(Path("/")) or ""]
 
 
 def _site_packages(python: Path) -> list[Path]:
@@ -78,6 +90,8 @@ def _probe(config_file: Path | None, state_dir: Path) -> Capabilities:
     """Probe in a child, which finds the environments that were made in this state directory."""
     log.info("probing what this board has")
     command = [sys.executable, "-c", PROBE, "caps", "--json"]
+    if is_wanted(os.environ):
+        command.append("--measure-stale")
     if config_file is not None:
         command += ["--config", str(config_file)]
     try:

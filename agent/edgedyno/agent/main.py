@@ -1,4 +1,6 @@
-"""The board's commands: `edgedyno agent run | doctor | caps | runtimes | enroll`. Argparse, to keep the daemon light.
+"""The board's commands: `edgedyno agent run | doctor | caps | capture | runtimes | enroll`.
+
+Argparse, to keep the daemon light.
 
 Data goes to stdout, words to stderr; the exit code comes from the error's class.
 """
@@ -29,6 +31,8 @@ examples:
   edgedyno agent run                                  serve with /etc/edgedyno/agent.yaml
   edgedyno agent run --broker broker.lan --check      try the connection and end
   edgedyno agent caps --json                          what this board has
+  edgedyno agent caps --profile                       a draft profile for a new board
+  edgedyno agent capture my-board                     record this board, without its names
   edgedyno agent doctor                               what works here, and why not
   edgedyno agent runtimes add ncnn                    add a runtime, in an environment of its own
 
@@ -81,6 +85,14 @@ def _parser(*, runtimes: bool = False) -> argparse.ArgumentParser:
     caps.add_argument(
         "--root", type=Path, metavar="DIR", help="read a recorded board instead of this machine"
     )
+    caps.add_argument("--profile", action="store_true", help="write a draft board profile, as YAML")
+    caps.add_argument(
+        "--measure", action="store_true", help="measure bandwidth and arithmetic anew, some seconds"
+    )
+    caps.add_argument("--measure-stale", action="store_true", help=argparse.SUPPRESS)
+    capture = _command(commands, "capture", "record this board as a redacted test fixture", capture_board)
+    capture.add_argument("folder", type=Path, metavar="DIR", help="a new folder for the recording")
+    capture.add_argument("--root", type=Path, metavar="DIR", help="take it from another root than /")
     doctor = _command(commands, "doctor", "say what works here and why not", print_doctor)
     doctor.add_argument("--json", action="store_true", help="as JSON")
     doctor.add_argument(
@@ -183,8 +195,63 @@ def print_caps(options: argparse.Namespace) -> int:
     environments = None if options.root else _environments(config)
     capabilities = read_capabilities(root=options.root or Path("/"), environments=environments)
     labelled = _labelled(capabilities, config)
-    sys.stdout.write(_pretty(labelled) if options.json else caps_table(labelled))
+    if options.root is None:
+        labelled = _with_speeds(labelled, config, options)
+    if options.profile:
+        return print_draft(labelled, options.root or Path("/"))
+    if options.json:
+        sys.stdout.write(_pretty(labelled))
+    else:
+        from edgedyno.agent.caps_table import caps_table
+
+        sys.stdout.write(caps_table(labelled))
     return 0
+
+
+def _with_speeds(
+    capabilities: Capabilities, config: AgentConfig, options: argparse.Namespace
+) -> Capabilities:
+    """Add the measured speeds that are kept, or measure them."""
+    from edgedyno.agent.config import choose_state_dir, find_state_dir
+    from edgedyno.agent.speeds import with_speeds
+
+    writes = options.measure or options.measure_stale
+    folder = choose_state_dir(config) if writes else find_state_dir(config)
+    return with_speeds(
+        capabilities,
+        _environments(config),
+        folder / "speeds.json",
+        measure=options.measure,
+        when_stale=options.measure_stale,
+    )
+
+
+def print_draft(capabilities: Capabilities, root: Path) -> int:
+    """Print a draft profile for a board, whether it has one already or not."""
+    from edgedyno.agent.host.board import read_board
+    from edgedyno.agent.host.draft import draft_profile
+    from edgedyno.agent.host.place import locate
+
+    place = locate(root)
+    sys.stdout.write(draft_profile(place, read_board(place), capabilities))
+    if capabilities.profile != "generic":
+        sys.stderr.write(f"this board has a profile already: {capabilities.profile}\n")
+    return 0
+
+
+def capture_board(options: argparse.Namespace) -> int:
+    """Record this board; 1 where the recording does not give the same capabilities."""
+    from edgedyno.agent.host.capture import capture
+    from edgedyno.agent.recording import compare_recording
+
+    made = capture(options.root or Path("/"), options.folder)
+    for line in made.lines():
+        sys.stderr.write(_wrapped(line) + "\n")
+    differences = compare_recording(options.root or Path("/"), options.folder)
+    for text in differences:
+        sys.stderr.write(_wrapped(f"differs  {text}") + "\n")
+    sys.stdout.write(f"{options.folder}\n")
+    return 1 if differences else 0
 
 
 def print_doctor(options: argparse.Namespace) -> int:
@@ -216,36 +283,6 @@ def enroll(_options: argparse.Namespace) -> int:
         "enrolment with certificates is not available yet; set `board` and `broker` in agent.yaml",
         code="enroll",
     )
-
-
-def caps_table(capabilities: Capabilities) -> str:
-    """Write capabilities for people."""
-    from edgedyno.core.units import format_bytes
-
-    lines = [
-        f"board    {capabilities.name} (profile {capabilities.profile}, {capabilities.arch})",
-        f"system   {capabilities.os}, kernel {capabilities.kernel}",
-        f"memory   {format_bytes(capabilities.memory_bytes) if capabilities.memory_bytes else 'not told'}",
-    ]
-    lines += [
-        f"cores    {name}: {', '.join(map(str, cpus))}" for name, cpus in capabilities.core_sets.items()
-    ]
-    for runtime in capabilities.runtimes:
-        what = f"{runtime.name} {runtime.version or ''} in {runtime.environment}".replace("  ", " ")
-        lines.append(f"runtime  {what}: {_availability(runtime.available, runtime.reason)}")
-    lines += [
-        f"power    {source.source} ({source.scope}): {_availability(source.available, source.reason)}"
-        for source in capabilities.power
-    ]
-    lines += [
-        f"throttle {source.source}: {_availability(source.available, source.reason)}"
-        for source in capabilities.throttle
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _availability(available: bool, reason: str | None) -> str:  # noqa: FBT001 a cell of a table
-    return "yes" if available else f"no ({reason or 'no reason given'})"
 
 
 def _pretty(value: object) -> str:

@@ -102,6 +102,8 @@ class Presence:
                 temperature_celsius=live.temperature_celsius,
                 frequency_hz=live.frequency_hz,
                 power_watts=live.power_watts,
+                throttled=live.throttled,
+                throttle_visible=self._live.throttle_visible,
                 outbox_depth=outbox_depth,
                 rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
             )

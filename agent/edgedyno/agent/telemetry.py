@@ -1,4 +1,4 @@
-"""The heartbeat's live readings: temperatures, clocks and power, from a few small files, starting nothing.
+"""The heartbeat's live readings: temperatures, clocks, throttling and power, from a few small files, starting nothing.
 
 Power only from sources that are files: one that needs a program (vcgencmd, ipmitool) would cost an idle board
 more than it tells. Never used while something is measured: the daemon sends no heartbeat then.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgedyno.agent.host.read import entries, read_float
 from edgedyno.agent.host.thermal import find_temperature_files, read_temperatures
+from edgedyno.agent.host.throttle import file_probes
 from edgedyno.agent.sensors.base import Reading
 from edgedyno.core.errors import ConfigError
 
@@ -27,6 +28,7 @@ _CPUFREQ = "sys/devices/system/cpu/cpufreq"
 # A board with a policy for each of 128 cores has no need to send each; reading one wakes its core on x86.
 MAX_CLOCKS = 8
 MAX_TEMPERATURES = 16
+MAX_THROTTLED = 16
 # The classes behind the entry points: looking those up would load every package's metadata into the daemon.
 _POWER_FILES = {
     "rapl": ("edgedyno.agent.sensors.rapl", "Rapl"),
@@ -43,6 +45,7 @@ class Live(NamedTuple):
     temperature_celsius: dict[str, float]
     frequency_hz: dict[str, float]
     power_watts: dict[str, float]
+    throttled: list[str]
 
 
 class LiveReadings:
@@ -51,6 +54,9 @@ class LiveReadings:
     def __init__(self, root: Path, capabilities: Capabilities | None = None) -> None:
         self._power = _find_power(root, capabilities) if capabilities else None
         self._temperatures = dict(list(find_temperature_files(root).items())[:MAX_TEMPERATURES])
+        self._throttle = file_probes(root)
+        self._counters: dict[str, int] = {}
+        self._throttled()  # counters begin with what they were before the agent started
         policies = [name for name in entries(root / _CPUFREQ) if name.startswith("policy")]
         step = -(-len(policies) // MAX_CLOCKS) or 1
         self._clocks = {name: str(root / _CPUFREQ / name / "scaling_cur_freq") for name in policies[::step]}
@@ -62,7 +68,25 @@ class LiveReadings:
             read_temperatures(self._temperatures),
             {name: value * 1000 for name, value in khz.items() if value},
             self._power.read() if self._power else {},
+            self._throttled(),
         )
+
+    @property
+    def throttle_visible(self) -> bool:
+        """Whether any file tells of throttling here."""
+        return bool(self._throttle)
+
+    def _throttled(self) -> list[str]:
+        """Return flags that are set and counters that moved since the last reading."""
+        found: set[str] = set()
+        for probe in self._throttle:
+            reading = probe.read()
+            found |= reading.flags
+            found |= {
+                name for name, count in reading.counters.items() if count != self._counters.get(name, count)
+            }
+            self._counters.update(reading.counters)
+        return sorted(found)[:MAX_THROTTLED]
 
 
 class LivePower:

@@ -176,6 +176,19 @@ def boards_show(board: str, url: Url = DEFAULT_URL, *, as_json: Json = False) ->
     show(board, url=url, as_json=as_json)
 
 
+@boards.command("compare")
+def boards_compare(
+    job: Annotated[str | None, typer.Argument(help="Compare on this job's trials only.")] = None,
+    url: Url = DEFAULT_URL,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Name boards that are slower, hotter or hungrier than others of their type, and what differs there."""
+    from edgedyno.cli.siblings import compare_boards
+
+    compare_boards(job, url=url, as_json=as_json)
+
+
 @boards.command("label")
 def boards_label(
     board: str,

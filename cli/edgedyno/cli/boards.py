@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def list_boards(*, url: str, as_json: bool) -> None:
@@ -58,9 +61,23 @@ def show(board: str, *, url: str, as_json: bool) -> None:
             ],
             ["features", ", ".join(capabilities["cpu"]["features"])],
             *(["runtime", _available(one)] for one in capabilities["runtimes"]),
+            *(["throttling", _available({**one, "name": one["source"]})] for one in capabilities["throttle"]),
+            *(["speed", line] for line in _speeds(capabilities.get("speeds"))),
+            *(["differs", line] for line in (capabilities.get("host") or {}).get("differs", [])),
             *(["power", _available({**one, "name": one["source"]})] for one in capabilities["power"]),
         ]
     print_table("", ("", ""), rows)
+
+
+def _speeds(speeds: dict[str, Any] | None) -> Iterator[str]:
+    """Tell what was measured on each set of cores."""
+    for one in (speeds or {"sets": []})["sets"]:
+        copy = one["copy_bytes_per_second"]
+        rates = [f"copy {copy / 1e9:.3g} GB/s"] if copy else []
+        rates += [
+            f"{name} {rate / 1e9:.3g} G operations/s" for name, rate in one["operations_per_second"].items()
+        ]
+        yield f"{one['cores']}: {', '.join(rates)}"
 
 
 def _cpus(cpus: list[int]) -> str:

@@ -28,6 +28,10 @@ def show_verdict(job: str, *, url: str, as_json: bool) -> int:
         print_json({"verdicts": verdicts})
     else:
         print_verdicts(verdicts)
+        if not Path(job).is_dir():
+            from edgedyno.cli.siblings import print_outliers
+
+            print_outliers(job, url=url)
     return exit_code(verdicts)
 
 

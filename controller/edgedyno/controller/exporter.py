@@ -66,6 +66,8 @@ class Snapshot(Struct, frozen=True):
     running: list[ExecutionRecord]
     cells: list[Cell]
     service: ServiceState
+    outliers: dict[tuple[str, str], bool] = {}
+    """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
 
 
 class FleetCollector(Collector):
@@ -87,6 +89,7 @@ class FleetCollector(Collector):
         yield from _telemetry(snapshot)
         yield from _executions(snapshot)
         yield from _results(snapshot.cells)
+        yield _outliers(snapshot.outliers)
         yield from _service(snapshot.service)
 
 
@@ -135,6 +138,11 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
     load = _gauge("board_load", "Load average over one minute.", ["board"])
     memory = _gauge("board_agent_resident_memory_bytes", "Memory of the agent.", ["board"])
     outbox = _gauge("board_outbox_messages", "Results that wait on the board.", ["board"])
+    throttled = _gauge(
+        "board_throttled",
+        "Whether the board throttled since its last heartbeat; none where it cannot tell.",
+        ["board"],
+    )
     uptime = _gauge("board_agent_uptime_seconds", "Time since the agent started.", ["board"])
     for board, now in snapshot.telemetry.items():
         for family, readings in (
@@ -144,13 +152,15 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
         ):
             for name, value in readings.items():
                 family.add_metric([board, name], value)
+        if now.throttle_visible:
+            throttled.add_metric([board], bool(now.throttled))
         outbox.add_metric([board], now.outbox_depth)
         uptime.add_metric([board], now.uptime_seconds)
         if now.load is not None:
             load.add_metric([board], now.load)
         if now.rss_bytes is not None:
             memory.add_metric([board], now.rss_bytes)
-    yield from (temperature, clock, power, load, memory, outbox, uptime)
+    yield from (temperature, clock, power, throttled, load, memory, outbox, uptime)
 
 
 def _executions(snapshot: Snapshot) -> Iterator[Metric]:
@@ -173,6 +183,17 @@ def _executions(snapshot: Snapshot) -> Iterator[Metric]:
         if record.progress.eta_seconds is not None:
             left.add_metric([record.board], record.progress.eta_seconds)
     yield from (counts, done, total, left, phase, stalled)
+
+
+def _outliers(flags: dict[tuple[str, str], bool]) -> Metric:
+    family = _gauge(
+        "board_outlier",
+        "Whether the board is worse than its siblings beyond the intervals: slower, hungrier, hotter, throttled.",
+        ["board", "quantity"],
+    )
+    for (board, quantity), flag in sorted(flags.items()):
+        family.add_metric([board, quantity], flag)
+    return family
 
 
 def cell_of(result: Result) -> tuple[str, ...]:

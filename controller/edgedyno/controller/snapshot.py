@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 from msgspec import Struct
 
 from edgedyno.controller.exporter import Cell, ServiceState, Snapshot, cell_of
+from edgedyno.controller.lab.siblings import Quantity, compare_boards
 from edgedyno.controller.store import boards, executions, jobs, results
 from edgedyno.core.result import Conditions, Result
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.clock import FleetClock
     from edgedyno.controller.presence import Presence
+    from edgedyno.controller.store.boards import Board
     from edgedyno.controller.store.executions import Execution
 
 # Older ones no longer show: their cells were measured again, or their boards are gone.
 NEWEST_EXECUTIONS = 1000
-_NO_CONDITIONS = Conditions()
 
 
 class _Recommended(Struct):
@@ -37,6 +38,14 @@ class _Recommended(Struct):
 _verdicts = msgspec.json.Decoder(list[_Recommended])
 
 
+def _bare(result: Result) -> Result:
+    """Return a result without the conditions that no metric needs: they are the bulk of a record."""
+    kept = Conditions(
+        temperature_celsius=result.conditions.temperature_celsius, throttled=result.conditions.throttled
+    )
+    return msgspec.structs.replace(result, conditions=kept)
+
+
 class SnapshotTaker:
     """Reads the fleet in one transaction; used by one scrape at a time on a reader thread."""
 
@@ -46,6 +55,7 @@ class SnapshotTaker:
         self._service = service
         self._cache: dict[str, tuple[tuple[int, int], list[Result]]] = {}
         self._verdicts: dict[str, tuple[str, dict[str, set[str]]]] = {}
+        self._compared: tuple[object, dict[tuple[str, str], bool]] | None = None
 
     def take(self, connection: Connection) -> Snapshot:
         """Return the fleet as it is now."""
@@ -53,6 +63,7 @@ class SnapshotTaker:
         newest = executions.newest(connection, NEWEST_EXECUTIONS)
         heard = self._presence.heard()
         now_seconds = self._clock.now()
+        cells = self._cells(connection, newest)
         return Snapshot(
             boards=known,
             last_seen_seconds={
@@ -62,8 +73,9 @@ class SnapshotTaker:
             telemetry=self._presence.fresh(),
             executions=dict(Counter((e.board, e.state) for e in newest)),
             running=[e.record() for e in newest if e.state == "IN_PROGRESS"],
-            cells=self._cells(connection, newest),
+            cells=cells,
             service=self._service(),
+            outliers=self._outliers(cells, known),
         )
 
     def _cells(self, connection: Connection, newest: list[Execution]) -> list[Cell]:
@@ -83,13 +95,26 @@ class SnapshotTaker:
         self._verdicts = {job: self._verdicts[job] for job in recommended if job in self._verdicts}
         return list(cells.values())
 
+    def _outliers(self, cells: list[Cell], known: list[Board]) -> dict[tuple[str, str], bool]:
+        """Return which compared board stands out in what; anew only where results or boards are new."""
+        key = (
+            tuple((name, each[0]) for name, each in self._cache.items()),
+            tuple((board.board, board.capabilities is not None) for board in known),
+        )
+        if self._compared is None or self._compared[0] != key:
+            capabilities = {board.board: board.capabilities for board in known if board.capabilities}
+            found = compare_boards([cell.result for cell in cells], capabilities)
+            flags = {(board, quantity): False for board in found.compared for quantity in get_args(Quantity)}
+            flags |= {(each.board, each.quantity): True for each in found.outliers}
+            self._compared = (key, flags)
+        return self._compared[1]
+
     def _results(self, connection: Connection, execution: Execution) -> list[Result]:
         key = (execution.results_count, execution.scoring_round)
         kept = self._cache.get(execution.execution)
         if kept is None or kept[0] != key:
             stored = results.read_results(connection, execution=execution.execution)
-            # The conditions are the bulk of a record, and no metric shows them.
-            bare = [msgspec.structs.replace(one.record, conditions=_NO_CONDITIONS) for one in stored]
+            bare = [_bare(one.record) for one in stored]
             kept = (key, bare)
             self._cache[execution.execution] = kept
         return kept[1]

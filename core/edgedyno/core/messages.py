@@ -179,6 +179,10 @@ class Telemetry(Message, frozen=True):
     temperature_celsius: dict[str, float] = {}
     frequency_hz: dict[str, float] = {}
     power_watts: dict[str, float] = {}
+    throttled: list[str] = []
+    """Flags that are set, and counters that moved since the last heartbeat."""
+    throttle_visible: bool = False
+    """Whether the board has files that tell of throttling."""
     outbox_depth: int = 0
     rss_bytes: int | None = None
 

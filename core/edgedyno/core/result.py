@@ -170,6 +170,20 @@ class SelfTest(Struct, frozen=True):
     """A code such as `input.colour-order`; None when it passed or nothing explains it."""
 
 
+class ImagesShown(Struct, frozen=True, omit_defaults=True):
+    """How many images a variant was shown in the accuracy pass, and those it has no prediction for.
+
+    The failed ones stay in the denominator: each counts as an image in which nothing was seen.
+    """
+
+    shown: int
+    failed: int = 0
+    codes: dict[str, int] = {}
+    """How many failed with each code, such as `image.truncated`."""
+    first: list[str] = []
+    """The first that failed, each with its code and a sentence."""
+
+
 class ThreadsCheck(Struct, frozen=True):
     """Whether another number of threads predicts the same, on a few images."""
 
@@ -311,6 +325,8 @@ class Result(Struct, frozen=True, kw_only=True):
     selftest: SelfTest | None = None
     selftest_reason: str | None = None
     threads_check: ThreadsCheck | None = None
+    images: ImagesShown | None = None
+    """What the accuracy pass showed; None where there was none."""
     conditions: Conditions
     validity: Validity
     samples_sha256: Sha256 | None = None
@@ -371,12 +387,33 @@ class OperatorProfile(Struct, frozen=True):
     """Where the runtime tells this, such as `ONNX Runtime's profile`."""
 
 
+class BoardSeries(Struct, frozen=True, omit_defaults=True):
+    """Temperatures, clocks and throttling over the time of a trial: one entry in each list for each moment."""
+
+    monotonic_seconds: list[float]
+    """On the clock of the bursts' `started_monotonic_seconds`."""
+    temperature_celsius: dict[str, list[float | None]] = {}
+    """By zone; None where it did not answer, or was not asked because asking took too long."""
+    frequency_hz: dict[str, list[float | None]] = {}
+    """By cpufreq policy, and by device (`devfreq dmc`) for the memory."""
+    throttled: list[list[str]] = []
+    """Flags that were set and counters that had moved since the moment before; empty: not throttled."""
+    throttle_visible: bool = True
+    """Whether this board has anything that tells of throttling; if not, `throttled` says nothing."""
+    cost_seconds: float = 0.0
+    """What all this reading took together; never inside a burst."""
+    thinned: int = 1
+    """Of so many moments one is kept: with the hottest temperature, the lowest clock and all throttling of them."""
+
+
 class Samples(Struct, frozen=True):
     """Raw samples of one trial, stored as an artifact: every summary can be computed again from them."""
 
     trial: str
     warmup_seconds: list[float]
     bursts: list[Burst]
+    board: BoardSeries | None = None
+    """How the board was while these samples were taken."""
 
 
 class Detection(Struct, frozen=True, array_like=True):
@@ -398,7 +435,7 @@ class ImagePrediction(Struct, frozen=True, omit_defaults=True):
     classes: list[tuple[int, float]] = []
     """Best classes with their scores, best first."""
     error: str | None = None
-    """Why there is no prediction; the image still counts in the denominator."""
+    """Why there is no prediction, as `code: sentence`; the image still counts in the denominator."""
 
 
 class Predictions(Struct, frozen=True):

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from edgedyno.agent import inventory
-from edgedyno.agent.main import caps_table, main
+from edgedyno.agent.caps_table import caps_table
+from edgedyno.agent.main import main
 from edgedyno.core.board import PowerSource, RuntimeInfo
 from edgedyno.core.errors import RunError
 from edgedyno.core.run import Environment

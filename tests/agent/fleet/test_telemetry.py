@@ -48,7 +48,7 @@ def test_a_heartbeat_with_temperature_and_clock(tmp_path: Path) -> None:
 
 
 def test_a_board_without_files_sends_no_readings() -> None:
-    assert LiveReadings(board("vm-bare") / "rootfs").read() == Live({}, {}, {})
+    assert LiveReadings(board("vm-bare") / "rootfs").read() == Live({}, {}, {}, [])
 
 
 def test_many_policies_are_sent_in_part(tmp_path: Path) -> None:
@@ -100,3 +100,22 @@ def test_a_counter_gives_the_mean_since_the_last_heartbeat(
 def test_without_its_profile_a_source_gives_no_power() -> None:
     tree = board("jetson-orin-nano") / "rootfs"
     assert LiveReadings(tree, _with_power("gone", "ina3221_hwmon")).read().power_watts == {}
+
+
+def test_heartbeats_tell_of_throttling(tmp_path: Path) -> None:
+    tree = copy_board("x86-rapl", tmp_path)
+    counter = tree / "rootfs/sys/devices/system/cpu/cpu2/thermal_throttle/core_throttle_count"
+    write(counter, "5")
+    live = LiveReadings(tree / "rootfs")
+    assert live.throttle_visible
+    assert live.read().throttled == []
+    write(counter, "6")
+    assert live.read().throttled == ["cpu2 core"]
+    assert live.read().throttled == []
+    assert not LiveReadings(board("vm-bare") / "rootfs").throttle_visible
+
+
+def test_heartbeats_start_no_program_to_tell_of_throttling(tmp_path: Path) -> None:
+    tree = copy_board("rpi5", tmp_path)  # get_throttled comes from vcgencmd there
+    write(tree / "rootfs/sys/class/hwmon/hwmon3/in0_lcrit_alarm", "1")
+    assert LiveReadings(tree / "rootfs").read().throttled == ["undervoltage alarm 0"]

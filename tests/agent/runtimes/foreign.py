@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgedyno.agent.environments import find_plugins
-from edgedyno.agent.worker.process import WorkerProcess
+from edgedyno.agent.worker.process import WorkerError, WorkerProcess
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ def load(process: WorkerProcess, model: Path, scratch: Path, *, threads: int = 1
         "load", SECONDS, model=str(model), threads=threads, batch=batch, scratch=str(scratch)
     )
     return answer["inputs"]
+
+
+def refuses(
+    process: WorkerProcess, content: bytes, folder: Path, code: str, words: str | None = None
+) -> None:
+    """Assert that a worker refuses a file under `code`, with `words` in the reason, and lives on."""
+    path = folder / "model"
+    path.write_bytes(content)
+    with pytest.raises(WorkerError, match=words) as raised:
+        load(process, path, folder)
+    assert raised.value.code == code
+    assert not raised.value.fatal
 
 
 def outputs(process: WorkerProcess, tensor: np.ndarray[Any, Any], folder: Path) -> list[np.ndarray[Any, Any]]:

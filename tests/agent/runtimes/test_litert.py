@@ -181,12 +181,7 @@ def test_more_work_of_a_transposed_convolution() -> None:
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
-    assert not raised.value.fatal
+    foreign.refuses(worker, content, tmp_path, code)
 
 
 @pytest.mark.parametrize("operator_code", [32, 125])  # a custom operator without name, and SEGMENT_SUM

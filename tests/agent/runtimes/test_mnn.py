@@ -162,12 +162,7 @@ def test_fixed_batch_is_refused_by_name(
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
-    assert not raised.value.fatal
+    foreign.refuses(worker, content, tmp_path, code)
 
 
 def test_stored_weights_are_read_from_the_file(detectors: dict[str, Path]) -> None:

@@ -187,11 +187,7 @@ def test_bad_bundle_is_refused_by_what_is_wrong(
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "bundle"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
+    foreign.refuses(worker, content, tmp_path, code)
 
 
 def test_one_at_a_time(worker: WorkerProcess, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 from edgedyno.agent.runtimes import tiny
 from edgedyno.agent.runtimes.onnx_file import read_inputs
 from edgedyno.agent.runtimes.opencv_profile import layer_precision
-from edgedyno.agent.worker.process import WorkerError
 from tests.agent.measure.requests import SAMPLES
 from tests.agent.runtimes import foreign
 from tests.agent.runtimes.test_onnxruntime import convolutions
@@ -173,17 +172,10 @@ def test_free_sizes_are_none(tmp_path: Path, size: str | int) -> None:
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
-    assert not raised.value.fatal
+    foreign.refuses(worker, content, tmp_path, code)
 
 
 def test_unknown_operator_is_refused_by_name(worker: WorkerProcess, tmp_path: Path) -> None:
     model: onnx.ModelProto = relu([1])
     model.graph.node[0].op_type = "Frobnicate"
-    with pytest.raises(WorkerError, match="Frobnicate") as raised:
-        foreign.load(worker, saved(model, tmp_path), tmp_path)
-    assert raised.value.code == "model.operator"
+    foreign.refuses(worker, model.SerializeToString(), tmp_path, "model.operator", "Frobnicate")

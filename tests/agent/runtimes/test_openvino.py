@@ -206,20 +206,13 @@ def test_free_size_stays_free(worker: WorkerProcess, tmp_path: Path) -> None:
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
-    assert not raised.value.fatal
+    foreign.refuses(worker, content, tmp_path, code)
 
 
 def test_unknown_operator_is_refused_by_name(worker: WorkerProcess, tmp_path: Path) -> None:
     model = relu([1])
     model.graph.node[0].op_type = "Frobnicate"
-    with pytest.raises(WorkerError, match="Frobnicate") as raised:
-        foreign.load(worker, saved(model, tmp_path), tmp_path)
-    assert raised.value.code == "model.operator"
+    foreign.refuses(worker, model.SerializeToString(), tmp_path, "model.operator", "Frobnicate")
 
 
 def test_other_input_size_is_refused_by_name(worker: WorkerProcess, tmp_path: Path) -> None:

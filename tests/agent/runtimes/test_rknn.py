@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from edgedyno.agent.runtimes.rknn_file import BUILD, FLOAT, MODEL, QUANTIZED, de
 from edgedyno.agent.runtimes.rknn_simulator import RknnSimulator
 from edgedyno.agent.worker.process import WorkerProcess
 from tests.agent.measure.requests import SAMPLES
-from tests.agent.runtimes import scripted_rknn
+from tests.agent.runtimes import foreign, scripted_rknn
 
 TABLE = b"""custom_quantize_layers: {}
 quantize_parameters:
@@ -199,9 +198,6 @@ def test_finished_file_alone_cannot_be_simulated(scripted: Path, tmp_path: Path,
 @pytest.mark.long
 def test_real_simulator_runs_a_real_model(tmp_path: Path) -> None:
     """FastestDet fails in the toolkit's own fusion, so YOLOX-nano it is: unquantized, against its known range."""
-    python = os.environ.get("EDGEDYNO_RKNN_PYTHON")
-    if not python:
-        pytest.skip("EDGEDYNO_RKNN_PYTHON names no interpreter with rknn-toolkit2")
     source = SAMPLES / "models/yolox_nano/yolox_nano_416_fp32.onnx"
     members = {
         # The simulator takes from this file only what the inputs are.
@@ -213,7 +209,7 @@ def test_real_simulator_runs_a_real_model(tmp_path: Path) -> None:
     tensor = np.random.default_rng(0).random((1, 3, 416, 416), dtype=np.float32) * 255
     np.save(tmp_path / "x.npy", tensor)
     with tempfile.TemporaryFile() as log:
-        worker = WorkerProcess(python, log)
+        worker = WorkerProcess(str(foreign.interpreter("rknn")), log)
         try:
             worker.ask("start", 60, plugin=plugin._asdict())
             probe = worker.ask("probe", 120)["probe"]

@@ -110,9 +110,4 @@ def test_profile_says_why_not(worker: WorkerProcess, tmp_path: Path) -> None:
 def test_bad_file_is_refused_by_name(
     worker: WorkerProcess, tmp_path: Path, content: bytes, code: str
 ) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(content)
-    with pytest.raises(WorkerError) as raised:
-        foreign.load(worker, path, tmp_path)
-    assert raised.value.code == code
-    assert not raised.value.fatal
+    foreign.refuses(worker, content, tmp_path, code)

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from edgedyno.controller.lab.detection_score import DetectionScorer
 from onnx import helper, numpy_helper
 
-from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.variants import build_variants

@@ -12,11 +12,11 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from edgedyno.controller.lab.bootstrap import draw_weights, interval, leave_out
 from edgedyno.controller.lab.classes import class_names
-from edgedyno.controller.lab.detection_score import DetectionScorer
 from edgedyno.controller.lab.profiles import packaged
 from edgedyno.controller.lab.scoring import score, score_results
+from edgedyno.controller.lab.scoring.bootstrap import draw_weights, interval, leave_out
+from edgedyno.controller.lab.scoring.detection import DetectionScorer
 from edgedyno.core.errors import ConfigError, UnsupportedError
 from edgedyno.core.manifest import Failure
 from edgedyno.core.result import (
@@ -70,7 +70,7 @@ def _guesses(instances: bytes, *, seed: int, blur: float = 0.15) -> list[ImagePr
             found[box["image_id"]].append(
                 Detection(x, y, max(1.0, width), max(1.0, height), certainty, index)
             )
-    return [ImagePrediction(image_id, detections=boxes) for image_id, boxes in found.items()]
+    return [ImagePrediction(image_id, detections=boxes) for image_id, boxes in sorted(found.items())]
 
 
 def _predictions(
@@ -106,7 +106,7 @@ def _pycocotools(instances: bytes, images: list[ImagePrediction]) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_score_is_that_of_pycocotools(scorer: DetectionScorer, instances: bytes, seed: int) -> None:
     images = _guesses(instances, seed=seed)
-    value, details = scorer.value(images)
+    (value, details, _), _ = scorer.point(images)
     theirs = _pycocotools(instances, images)
     assert 0.05 < value < 0.95
     ours = [
@@ -119,8 +119,10 @@ def test_the_score_is_that_of_pycocotools(scorer: DetectionScorer, instances: by
 @pytest.mark.parametrize("seed", range(4))
 def test_the_weighted_score_is_the_librarys(scorer: DetectionScorer, instances: bytes, seed: int) -> None:
     images = _guesses(instances, seed=seed)
-    ours = scorer.weighted(scorer.matches(images), np.ones((1, len(images))))
-    assert ours[0] == pytest.approx(scorer.value(images)[0], abs=1e-9)
+    point, matches = scorer.point(images)
+    ours = scorer.resampled(matches, np.ones((len(images), 1), dtype=np.int32))
+    assert ours.overall[0] == pytest.approx(point.value, abs=1e-9)
+    assert {name: one[0] for name, one in ours.classes.items()} == pytest.approx(point.classes, abs=1e-9)
 
 
 def test_crowds_absorb_detections_in_both(names: list[str]) -> None:
@@ -134,8 +136,9 @@ def test_crowds_absorb_detections_in_both(names: list[str]) -> None:
     boxes = [Detection(10 * i, 10 * i, 40, 40, 0.9 - i / 10, 0) for i in range(5)]
     images = [ImagePrediction(1, detections=[*boxes, Detection(200, 0, 50, 45, 0.3, 0)])]
     scorer = DetectionScorer(msgspec.json.encode(labels), names)
-    ours = scorer.weighted(scorer.matches(images), np.ones((1, 1)))[0]
-    assert ours == pytest.approx(scorer.value(images)[0], abs=1e-9)
+    point, matches = scorer.point(images)
+    ours = scorer.resampled(matches, np.ones((1, 1), dtype=np.int32)).overall[0]
+    assert ours == pytest.approx(point.value, abs=1e-9)
     assert ours == pytest.approx(0.9)
 
 
@@ -156,8 +159,9 @@ def test_drawing_an_image_twice_is_having_it_twice(
         repeated["annotations"] += [
             {**box, "image_id": number} for box in labels["annotations"] if box["image_id"] == image.image_id
         ]
-    theirs = DetectionScorer(msgspec.json.encode(repeated), names).value(copies)[0]
-    ours = scorer.weighted(scorer.matches(images), weights[None, :])[0]
+    theirs = DetectionScorer(msgspec.json.encode(repeated), names).point(copies)[0].value
+    _, matches = scorer.point(images)
+    ours = scorer.resampled(matches, weights.astype(np.int32)[:, None]).overall[0]
     # Equal scores of different images may be put in another order: that moves the figure by little.
     assert ours == pytest.approx(theirs, abs=2e-3)
 
@@ -377,7 +381,13 @@ def test_results_get_accuracy_and_drop_or_reasons(scored: tuple[list[Result], li
 def test_only_accuracy_is_touched(scored: tuple[list[Result], list[Result]]) -> None:
     for before, after in zip(*scored, strict=True):
         emptied = msgspec.structs.replace(
-            after, accuracy=None, accuracy_reason=None, accuracy_drop=None, accuracy_drop_reason=None
+            after,
+            accuracy=None,
+            accuracy_reason=None,
+            accuracy_drop=None,
+            accuracy_drop_reason=None,
+            fidelity=None,
+            fidelity_reason=None,
         )
         assert emptied == before
         assert msgspec.json.decode(msgspec.json.encode(after), type=Result) == after

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-
 from edgedyno.controller.lab.detection_score import DetectionScorer
+
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.scoring import score

@@ -11,17 +11,11 @@ from tests.controller.tools.building import (
     outputs,
     reference,
     sqnr_db,
-    two_heads,
     with_operator,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return two_heads(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(

@@ -9,31 +9,14 @@ import pytest
 from tests.controller.tools.building import (
     Built,
     build,
-    images,
     outputs,
     reference,
     sqnr_db,
-    two_heads,
     with_operator,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("openvino")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Path:
-    return two_heads(folder / "model.onnx")
-
-
-@pytest.fixture(scope="module")
-def calibration(folder: Path) -> list[Path]:
-    return images(folder)
 
 
 @pytest.fixture(scope="module")

@@ -46,9 +46,9 @@ def test_a_faster_trial_whose_accuracy_is_not_decided_is_named_with_what_would_s
     assert verdict.if_shown == int8.trial
     assert int8.status == "undecided"
     (note,) = [note for note in verdict.notes if note.startswith("Fastest if")]
-    assert "Fastest if accuracy_drop holds: INT8 · 2 threads, 1.5" in note
+    assert "Fastest if the requirement on accuracy drop holds: INT8 · 2 threads, 1.5" in note
     assert "times faster than the recommended one" in note
-    assert "0.6 pt (95 % interval -1 to 3 pt), limit 1 pt; about 620 images (17 were used)" in note
+    assert "0.6 pt (95 % interval -1 to 3 pt), limit 1 pt; about 600 more images (17 were used)" in note
 
 
 def test_cannot_tell_when_the_best_that_can_be_said_is_undecided() -> None:
@@ -64,7 +64,7 @@ def test_none_meets_names_the_nearest_miss_and_by_how_much() -> None:
     assert verdict.answer == "none meets"
     nearest = next(choice for choice in verdict.choices if choice.trial == verdict.nearest)
     assert nearest.label == "FP32 · 2 threads"
-    assert "Nearest is FP32 · 2 threads: latency_p50 13.5 ms" in verdict.headline
+    assert "Nearest is FP32 · 2 threads: median latency 13.5 ms" in verdict.headline
     assert "35 % above the limit of 10 ms" in verdict.headline
     assert not meets_requirements([verdict])
 
@@ -74,7 +74,7 @@ def test_a_rejected_trial_says_by_which_requirement_and_by_how_much() -> None:
     int8 = next(choice for choice in verdict.choices if choice.precision == "int8")
     assert int8.status == "rejected"
     assert int8.reasons == [
-        "accuracy_drop 21.2 pt (95 % interval 15 to 28 pt), 20.2 pt above the limit of 1 pt"
+        "accuracy drop 21.2 pt (95 % interval 15 to 28 pt), 20.2 pt above the limit of 1 pt"
     ]
 
 

@@ -46,7 +46,7 @@ def test_a_drop_is_judged_by_its_whole_interval(drop: Drop, outcome: str) -> Non
 def test_words_of_a_violated_drop() -> None:
     judgement = only(result(accuracy_drop=Drop(0.301, 0.22, 0.37)), accuracy_drop=0.01)
     assert judgement.text == (
-        "accuracy_drop 30.1 pt (95 % interval 22 to 37 pt), 29.1 pt above the limit of 1 pt"
+        "accuracy drop 30.1 pt (95 % interval 22 to 37 pt), 29.1 pt above the limit of 1 pt"
     )
     assert judgement.excess_ratio == pytest.approx(29.1)
 
@@ -56,7 +56,7 @@ def test_images_to_settle_scale_with_the_square_of_the_width() -> None:
     made = result(
         accuracy_drop=Drop(0.002, -0.03, 0.034), accuracy=Accuracy("mAP50-95", 0.24, 0.2, 0.28, 100)
     )
-    assert only(made, accuracy_drop=0.01).settle == "about 1,600 images (100 were used)"
+    assert only(made, accuracy_drop=0.01).settle == "about 1,500 more images (100 were used)"
 
 
 def test_a_value_on_its_limit_is_not_promised_to_be_settled() -> None:
@@ -81,7 +81,7 @@ def test_what_was_not_measured_is_never_passed(name: str) -> None:
     )
     judgement = only(made, **{name: 1e9 if name != "throughput" else 0.0})
     assert judgement.outcome == "undecided"
-    assert judgement.text.startswith(f"{name} cannot be judged: ")
+    assert " cannot be judged: " in judgement.text
 
 
 def latency(**changes: Any) -> LatencySummary:
@@ -92,7 +92,7 @@ def latency(**changes: Any) -> LatencySummary:
 def test_a_percentile_with_too_few_samples_says_how_many_more() -> None:
     judgement = only(result(latency_seconds=latency()), latency_p95=0.2)
     assert judgement.outcome == "undecided"
-    assert judgement.text == "latency_p95 cannot be judged: 40 samples do not support a p95, 130 do"
+    assert judgement.text == "p95 latency cannot be judged: 40 samples do not support a p95, 130 do"
     assert judgement.settle == "90 more samples"
 
 

@@ -144,5 +144,5 @@ def test_a_soak_is_ranked_by_its_end_and_names_who_changes_places() -> None:
 
 def test_a_soaks_median_requirement_is_judged_at_its_end() -> None:
     verdict = verdict_of(soaked(SWEEP[1], 0.0135, 0.0200), latency_p50=0.015)
-    assert "latency_p50 20 ms" in verdict.choices[0].reasons[0]
+    assert "median latency 20 ms" in verdict.choices[0].reasons[0]
     assert "(at the end of the soak)" in verdict.choices[0].reasons[0]

@@ -42,4 +42,5 @@ def architecture(place: Place, info: CpuInfo) -> str:
     """Return the architecture as `uname -m` names it; `unknown` where a recording does not tell."""
     if not place.recorded:
         return platform.machine()
-    return info.architecture or "unknown"
+    said = (place.tools.run("uname", "-m").text or "").strip()
+    return said or info.architecture or "unknown"

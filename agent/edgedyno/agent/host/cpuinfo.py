@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from edgedyno.agent.host.problems import note_content
 from edgedyno.agent.host.read import entries, read_int, read_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class CpuInfo(Struct, frozen=True):
     """Kernel feature words of each CPU."""
     parts: dict[int, tuple[int, int]]
     """Implementer and part number of each ARM CPU."""
+    revisions: dict[int, str]
+    """Variant and revision of each ARM CPU: `r4p1`."""
     vendor: str | None
     model_name: str | None
     """The processor's marketing name (x86)."""
@@ -32,16 +35,23 @@ class CpuInfo(Struct, frozen=True):
 
 def read_cpuinfo(root: Path) -> CpuInfo:
     """Read /proc/cpuinfo and each CPU's MIDR register from /sys; what is not there is left out."""
-    blocks = _blocks(read_text(root / "proc/cpuinfo") or "")
+    text = read_text(root / "proc/cpuinfo") or ""
+    blocks = _blocks(text)
+    if text and not blocks:
+        note_content(root / "proc/cpuinfo", text, "an entry for each processor")
     first = next(iter(blocks.values()), {})
     parts = {cpu: part for cpu, block in blocks.items() if (part := _part(block)) is not None}
-    parts.update(_midr_parts(root))
+    revisions = {cpu: revision for cpu, block in blocks.items() if (revision := _revision(block)) is not None}
+    for cpu, midr in _midrs(root).items():
+        parts[cpu] = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF)
+        revisions[cpu] = f"r{midr >> 20 & 0xF}p{midr & 0xF}"
     return CpuInfo(
         words={cpu: _words(block) for cpu, block in blocks.items()},
         parts=parts,
+        revisions=revisions,
         vendor=first.get("vendor_id"),
         model_name=first.get("model name") if "vendor_id" in first else None,
-        board_model=_board_model(root),
+        board_model=_board_model(text),
         architecture=_architecture(first),
     )
 
@@ -72,19 +82,26 @@ def _part(block: dict[str, str]) -> tuple[int, int] | None:
         return None
 
 
-def _midr_parts(root: Path) -> dict[int, tuple[int, int]]:
-    """MIDR_EL1: implementer in bits 31..24, part number in bits 15..4 (Arm Architecture Reference Manual)."""
-    parts = {}
+def _revision(block: dict[str, str]) -> str | None:
+    try:
+        return f"r{int(block['CPU variant'], 16)}p{int(block['CPU revision'])}"
+    except (KeyError, ValueError):
+        return None
+
+
+def _midrs(root: Path) -> dict[int, int]:
+    """MIDR_EL1: implementer in bits 31..24, variant 23..20, part 15..4, revision 3..0 (Arm ARM)."""
+    registers = {}
     for name in entries(root / _CPU):
         if name.startswith("cpu") and name[3:].isdecimal():
             midr = read_int(root / _CPU / name / "regs/identification/midr_el1")
             if midr:
-                parts[int(name[3:])] = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF)
-    return parts
+                registers[int(name[3:])] = midr
+    return registers
 
 
-def _board_model(root: Path) -> str | None:
-    for line in reversed((read_text(root / "proc/cpuinfo") or "").splitlines()[-8:]):
+def _board_model(text: str) -> str | None:
+    for line in reversed(text.splitlines()[-8:]):
         key, _, value = line.partition(":")
         if key.strip() == "Model":
             return value.strip()

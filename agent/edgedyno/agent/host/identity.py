@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from edgedyno.agent.host.read import read, read_text
+from edgedyno.agent.host.read import is_folder, read, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Identity(Struct, frozen=True):
 def read_identity(root: Path, info: CpuInfo, topology: Topology) -> Identity:
     """Read what identifies a board; what is absent is None or empty."""
     tree = root / "proc/device-tree"
-    if not tree.is_dir():
+    if not is_folder(tree):
         tree = root / "sys/firmware/devicetree/base"
     compatible = (read(tree / "compatible").text or "").split("\0")
     dmi = root / "sys/class/dmi/id"

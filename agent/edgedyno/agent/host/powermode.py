@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from edgedyno.agent.host.read import read_text
+from edgedyno.agent.host.read import is_there, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgedyno.agent.host.place import Place
+
+_PRINTED = re.compile(r"NV Power Mode:\s*(\S+)")
 _STATUS = re.compile(r"pmode:(\d+)")
 _MODEL = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
 
@@ -28,3 +31,11 @@ def read_power_mode(root: Path) -> str | None:
         if int(model[1]) == number:
             return model[2]
     return f"nvpmodel {number}"
+
+
+def ask_power_mode(place: Place) -> str | None:
+    """Ask nvpmodel itself: older releases keep no status file that others may read. Starts a program."""
+    if not is_there(place.path("etc/nv_tegra_release")):
+        return None
+    match = _PRINTED.search(place.tools.run("nvpmodel", "-q").text or "")
+    return match[1] if match else None

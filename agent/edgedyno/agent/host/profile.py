@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from edgedyno.agent.host.read import is_there
 from edgedyno.core.document import decode_yaml
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """Facts to hold what is found against; `doctor` names the differences."""
 
     clusters: list[ExpectedCluster] = []
+    cpu_counts: list[int] = []
+    """How many CPUs models of this board have, where there are several; else the clusters tell."""
     features: list[str] = []
     memory: str | None = None
 
@@ -109,6 +112,8 @@ class BoardProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Figures for people: memory bandwidth, accelerators, published latencies."""
     unconfirmed: bool = False
     """No public recording of such a board was seen."""
+    hardware: str | None = None
+    """What was run on such a board itself; None: only on recordings, or on nothing."""
     origin: list[str]
     """Where the facts come from."""
 
@@ -169,4 +174,4 @@ def _checks(rule: Match, identity: Identity, root: Path) -> Iterator[bool]:
         if pattern:
             yield re.search(pattern, text or "") is not None
     if rule.path_exists:
-        yield (root / rule.path_exists).exists()
+        yield is_there(root / rule.path_exists)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgedyno.agent.host.read import read_text
+from edgedyno.agent.host.read import is_there, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def quota_folders(root: Path) -> list[Path] | None:
         for base in _bases(root, controllers):
             parts = [part for part in path.split("/") if part and part != ".."]
             folders = [base.joinpath(*parts[:count]) for count in range(len(parts), -1, -1)]
-            if known := [folder for folder in folders if (folder / "cpu.stat").is_file()]:
+            if known := [folder for folder in folders if is_there(folder / "cpu.stat")]:
                 return known
     return None
 
@@ -44,7 +44,7 @@ def quota_folders(root: Path) -> list[Path] | None:
 def _bases(root: Path, controllers: str) -> list[Path]:
     base = root / "sys/fs/cgroup"
     if not controllers:
-        return [base, base / "unified"] if (base / "cgroup.controllers").is_file() else []
+        return [base, base / "unified"] if is_there(base / "cgroup.controllers") else []
     return [base / controllers, base / "cpu"] if "cpu" in controllers.split(",") else []
 
 
@@ -61,6 +61,12 @@ def _cpus(folder: Path) -> float | None:
     if len(words) < 2 or not all(word.isdecimal() for word in words):  # noqa: PLR2004  ("max 100000", or -1)
         return None
     return int(words[0]) / int(words[1]) if int(words[1]) else None
+
+
+def read_memory_limit(folders: list[Path]) -> int | None:
+    """Return the tightest memory limit of some groups (v2); None where there is none."""
+    texts = [read_text(folder / "memory.max") or "" for folder in folders]
+    return min((int(text) for text in texts if text.isdecimal()), default=None)
 
 
 def read_quota_throttles(folders: list[Path]) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedyno.agent.host.cpulist import parse_cpu_list
-from edgedyno.agent.host.read import read_text
+from edgedyno.agent.host.read import read_cpu_list
 from edgedyno.agent.host.topology import CPU_FOLDER
 
 if TYPE_CHECKING:
@@ -19,5 +18,5 @@ def physical_first(root: Path, cpus: Iterable[int]) -> list[int]:
 
 
 def _rank(root: Path, cpu: int) -> int:
-    siblings = parse_cpu_list(read_text(root / CPU_FOLDER / f"cpu{cpu}/topology/thread_siblings_list")) or []
+    siblings = read_cpu_list(root / CPU_FOLDER / f"cpu{cpu}/topology/thread_siblings_list") or []
     return siblings.index(cpu) if cpu in siblings else 0

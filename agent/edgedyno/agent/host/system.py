@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from edgedyno.agent.host.read import entries, read_text
+from edgedyno.agent.host.read import entries, is_there, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,9 +70,9 @@ def _l4t(root: Path) -> str | None:
 
 def read_container(root: Path) -> str | None:
     """Return the kind of container that this is, or None."""
-    if (root / ".dockerenv").exists():
+    if is_there(root / ".dockerenv"):
         return "docker"
-    if (root / "run/.containerenv").exists():
+    if is_there(root / "run/.containerenv"):
         return "podman"
     text = read_text(root / "proc/1/environ") or ""
     match = re.search(r"(?:^|\0)container=([^\0]+)", text)
@@ -96,7 +96,7 @@ def read_virtual_machine(root: Path, info: CpuInfo) -> str | None:
 def free_disk_bytes(folder: Path) -> int | None:
     """Return how much an ordinary user may still write where `folder` is, or will be."""
     place = folder.absolute()
-    while not place.exists() and place != place.parent:
+    while not is_there(place) and place != place.parent:
         place = place.parent
     try:
         status = os.statvfs(place)

@@ -9,13 +9,14 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from edgedyno.agent.host.read import entries, read, read_int, read_text
+from edgedyno.agent.host.place import Place
+from edgedyno.agent.host.read import entries, is_there, read, read_int, read_text
+from edgedyno.agent.host.tools import NoTools
 from edgedyno.agent.host.topology import CPU_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from edgedyno.agent.host.place import Place
+    from pathlib import Path
 
 # Bits of get_throttled: raspberrypi/documentation, computers/os/graphics-utilities.adoc.
 PI_NOW = {0: "undervoltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -143,6 +144,17 @@ def find_throttle_probes(
     return [*found, *(Flags(source, {}, "no such file on this kernel") for source in sorted(wanted - have))]
 
 
+# What one heartbeat may read: a server has two counters for each of 128 CPUs, and each package counts for all.
+_LIVE_CPUS = range(8)
+
+
+def file_probes(root: Path) -> list[ThrottleProbe]:
+    """Return the sources that are files, for an idle board: none of them starts a program."""
+    place = Place(root, NoTools())
+    found = find_throttle_probes(place, _LIVE_CPUS)
+    return [probe for probe in found if probe.reason is None]
+
+
 def _is_raspberry_pi(place: Place) -> bool:
     return (read_text(place.path("proc/device-tree/compatible")) or "").startswith("raspberrypi,")
 
@@ -152,7 +164,7 @@ def _x86_counts(place: Place, cpus: Iterable[int]) -> ThrottleProbe | None:
     for cpu in cpus:
         for kind in ("core", "package"):
             path = place.path(CPU_FOLDER, f"cpu{cpu}", "thermal_throttle", f"{kind}_throttle_count")
-            if path.is_file():
+            if is_there(path):
                 files[f"cpu{cpu} {kind}"] = str(path)
     return Counters("thermal_throttle", files, None) if files else None
 

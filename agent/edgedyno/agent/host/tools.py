@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -28,6 +29,9 @@ class Tools(Protocol):
 
     def run(self, *command: str) -> Printed:
         """Run a read-only command and return its standard output."""
+
+    def first_line(self, *command: str) -> Printed:
+        """Return the first line of a command that prints lines for ever."""
 
 
 class LiveTools:
@@ -56,6 +60,53 @@ class LiveTools:
             return Printed(None, _failure(name, done))
         return Printed(done.stdout.decode("utf-8", "replace"))
 
+    def first_line(self, *command: str) -> Printed:
+        """Start a command, take its first line and end it."""
+        name = command[0]
+        program = shutil.which(name) or shutil.which(name, path=SYSTEM_FOLDERS)
+        if program is None:
+            return Printed(None, f"{name} is not installed")
+        try:
+            process = subprocess.Popen(
+                [program, *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except OSError as error:
+            return Printed(None, f"{name} cannot be started: {error.strerror or error}")
+        with process:
+            try:
+                line = _line_in_time(process, TIMEOUT_SECONDS)
+            finally:
+                process.kill()
+        return (
+            Printed(line, None)
+            if line
+            else Printed(None, f"{name} printed no line within {TIMEOUT_SECONDS:g} s")
+        )
+
+
+class NoTools:
+    """No tools at all, for readers that may start nothing."""
+
+    def run(self, *command: str) -> Printed:
+        """Refuse."""
+        return Printed(None, f"{command[0]} is not started here")
+
+    def first_line(self, *command: str) -> Printed:
+        """Refuse."""
+        return self.run(*command)
+
+
+def _line_in_time(process: subprocess.Popen[bytes], seconds: float) -> str | None:
+    """Return a process's first line; None when it does not come in time or is empty."""
+    if process.stdout is None:
+        return None
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    return process.stdout.readline().decode("utf-8", "replace").strip() or None if ready else None
+
 
 def _failure(name: str, done: subprocess.CompletedProcess[bytes]) -> str:
     words = (done.stderr or done.stdout).decode("utf-8", "replace").split("\n")
@@ -81,3 +132,10 @@ class RecordedTools:
         if name is None:
             return Printed(None, f"recorded board: no output of {' '.join(command)!r}")
         return Printed(*read(self._folder / name))
+
+    def first_line(self, *command: str) -> Printed:
+        """Return the first line of what the command printed when the board was recorded."""
+        text, reason = self.run(*command)
+        return Printed(
+            text.splitlines()[0] if text else None, reason or (None if text else "printed nothing")
+        )

@@ -5,14 +5,14 @@ Physical ids are arbitrary numbers (36 and 8442 on a real Kunpeng): they are com
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from edgedyno.agent.host.cores import CORES, core_name
-from edgedyno.agent.host.cpulist import parse_cpu_list
-from edgedyno.agent.host.read import entries, read_float, read_int, read_text
+from edgedyno.agent.host.read import entries, read_cpu_list, read_float, read_int, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CPU_FOLDER = "sys/devices/system/cpu"
 NODE_FOLDER = "sys/devices/system/node"
+MEMORY_TOTAL = re.compile(r"MemTotal:\s+(\d+) kB")
 # Capacities that differ by less are one kind: bins of one core (RK3588: 2208 to 2400 MHz) and favoured cores.
 BIG_LITTLE_RATIO = 1.25
 
@@ -45,6 +46,8 @@ class Topology(Struct, frozen=True):
     clusters: list[list[int]]
     """CPUs that share a cluster (a cache or a bus port); the clock groups where /sys has no clusters."""
     nodes: dict[int, list[int]]
+    empty_nodes: list[int]
+    """Nodes that have CPUs and no memory."""
     big: list[int]
     little: list[int]
     """Empty, as `big` is, where all cores are of one size."""
@@ -58,13 +61,15 @@ def read_topology(root: Path, info: CpuInfo) -> Topology:
     cores = {cpu: core_name(info.parts.get(cpu)) for cpu in online}
     groups = _clock_groups(root, online, policies, info)
     big, little = _split(_sizes(root, online, policies, info))
+    nodes = _nodes(root, online)
     return Topology(
         online=online,
         offline=offline,
         policies=policies,
         clock_groups=groups,
         clusters=_clusters(root, online) or groups,
-        nodes=_nodes(root, online),
+        nodes=nodes,
+        empty_nodes=[node for node in nodes if _has_no_memory(root, node)],
         big=big,
         little=little,
         cores=cores,
@@ -73,8 +78,8 @@ def read_topology(root: Path, info: CpuInfo) -> Topology:
 
 def _online(root: Path, info: CpuInfo) -> tuple[list[int], list[int]]:
     folder = root / CPU_FOLDER
-    present = parse_cpu_list(read_text(folder / "present")) or sorted(info.words)
-    online = parse_cpu_list(read_text(folder / "online")) or [
+    present = read_cpu_list(folder / "present") or sorted(info.words)
+    online = read_cpu_list(folder / "online") or [
         cpu for cpu in present if read_int(folder / f"cpu{cpu}/online") != 0
     ]
     return online, sorted(set(present) - set(online))
@@ -87,7 +92,7 @@ def read_policies(root: Path, online: Iterable[int]) -> list[Policy]:
     known = set(online)
     for name in entries(folder):
         if name.startswith("policy"):
-            cpus = parse_cpu_list(read_text(folder / name / "related_cpus")) or []
+            cpus = read_cpu_list(folder / name / "related_cpus") or []
             khz = read_float(folder / name / "cpuinfo_max_freq")
             if here := [cpu for cpu in cpus if cpu in known]:
                 policies.append(Policy(name, here, khz * 1000 if khz else None))
@@ -113,7 +118,7 @@ def read_siblings(root: Path, cpus: Iterable[int]) -> list[int]:
     shared: set[int] = set()
     for cpu in own:
         folder = root / CPU_FOLDER / f"cpu{cpu}/topology"
-        shared.update(parse_cpu_list(read_text(folder / "thread_siblings_list")) or [])
+        shared.update(read_cpu_list(folder / "thread_siblings_list") or [])
     return sorted(shared - own)
 
 
@@ -131,7 +136,7 @@ def _hybrid_kinds(root: Path) -> dict[int, str]:
     """Tell performance and efficiency cores of an x86 hybrid apart by the kernel's two PMU devices."""
     kinds = {}
     for kind in ("cpu_core", "cpu_atom"):
-        for cpu in parse_cpu_list(read_text(root / "sys/devices" / kind / "cpus")) or []:
+        for cpu in read_cpu_list(root / "sys/devices" / kind / "cpus") or []:
             kinds[cpu] = kind
     return kinds if len(set(kinds.values())) > 1 else {}
 
@@ -147,7 +152,7 @@ def _clusters(root: Path, online: list[int]) -> list[list[int]]:
     known = set(online)
     clusters: dict[tuple[int, ...], None] = {}
     for cpu in online:
-        shared = parse_cpu_list(read_text(root / CPU_FOLDER / f"cpu{cpu}/topology/cluster_cpus_list"))
+        shared = read_cpu_list(root / CPU_FOLDER / f"cpu{cpu}/topology/cluster_cpus_list")
         if shared is None or cpu not in shared:
             return []
         clusters[tuple(other for other in shared if other in known)] = None
@@ -162,10 +167,16 @@ def _nodes(root: Path, online: list[int]) -> dict[int, list[int]]:
     nodes = {}
     for name in entries(root / NODE_FOLDER):
         if name.startswith("node") and name[4:].isdecimal():
-            cpus = parse_cpu_list(read_text(root / NODE_FOLDER / name / "cpulist")) or []
+            cpus = read_cpu_list(root / NODE_FOLDER / name / "cpulist") or []
             if here := [cpu for cpu in cpus if cpu in known]:
                 nodes[int(name[4:])] = here
     return nodes
+
+
+def _has_no_memory(root: Path, node: int) -> bool:
+    """Tell whether a node is known to be without memory."""
+    total = MEMORY_TOTAL.search(read_text(root / NODE_FOLDER / f"node{node}/meminfo") or "")
+    return total is not None and int(total[1]) == 0
 
 
 def _sizes(root: Path, online: list[int], policies: list[Policy], info: CpuInfo) -> dict[int, float]:

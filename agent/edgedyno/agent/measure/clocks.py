@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from edgedyno.agent.host.devices import read_device_clock
 from edgedyno.agent.host.read import read_float, read_text
 from edgedyno.agent.host.topology import CPU_FOLDER
 
@@ -71,6 +72,12 @@ def read_clock_state(root: Path, policy: Policy, *, boosts: bool = False) -> Clo
         driver=read_text(folder / "scaling_driver"),
         boosts=boosts,
     )
+
+
+def read_device_state(root: Path, name: str) -> ClockState:
+    """Read governor, clock and limit of a devfreq device, such as the memory controller."""
+    clock = read_device_clock(root, name)
+    return ClockState(clock.governor, clock.frequency_hz or None, clock.max_hz or None)
 
 
 def _hertz(path: Path) -> float | None:

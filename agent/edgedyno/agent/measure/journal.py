@@ -15,9 +15,18 @@ import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.measure.gating import Waited
+from edgedyno.agent.measure.series import SeriesLog
 from edgedyno.agent.measure.validity import Observation
 from edgedyno.core.manifest import Failure
-from edgedyno.core.result import Burst, EnergySummary, PowerSummary
+from edgedyno.core.result import (
+    Burst,
+    EnergySummary,
+    Fidelity,
+    ImagesShown,
+    PowerSummary,
+    SelfTest,
+    ThreadsCheck,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +78,22 @@ class TrialLog(Struct):
     """Why there is no profile; both are None until it was asked for."""
 
 
+class OutputSigns(Struct):
+    """Signs of life of one raw output over a pass: in how many images it held what."""
+
+    name: str
+    images: int = 0
+    not_a_number: int = 0
+    infinite: int = 0
+    flat: int = 0
+    """All of its values were the same."""
+    repeated: int = 0
+    """It was the same as for the image before: `images - 1` of them are a constant output."""
+    low: float | None = None
+    """The smallest value of all images; None where none was finite."""
+    high: float | None = None
+
+
 class PassLog(Struct):
     """What the accuracy pass of one variant on one runtime gave."""
 
@@ -84,6 +109,14 @@ class PassLog(Struct):
     """Of each image that could be prepared."""
     postprocess_seconds: list[float] = []
     """Of each output that could be decoded."""
+    images: ImagesShown | None = None
+    outputs: list[OutputSigns] = []
+    fidelity: Fidelity | None = None
+    """Raw outputs against FP32's; the agreement of detections is for scoring to fill in."""
+    fidelity_reason: str | None = None
+    threads_check: ThreadsCheck | None = None
+    selftest: SelfTest | None = None
+    selftest_reason: str | None = None
 
 
 class RunLog(Struct):
@@ -107,6 +140,7 @@ class Journal:
         self.folder = folder
         self.scratch = folder / "scratch"
         self.artifacts = folder / "artifacts"
+        self._series: SeriesLog | None = None
         for path in (self.scratch, self.artifacts, folder / "trials", folder / "passes"):
             path.mkdir(parents=True, exist_ok=True)
 
@@ -133,6 +167,18 @@ class Journal:
     def save_run(self, log: RunLog) -> None:
         """Keep what belongs to the whole execution."""
         self._write(self.folder / "run.json", msgspec.json.encode(log))
+
+    def series(self) -> SeriesLog:
+        """Return how the board was over time."""
+        if self._series is None:
+            self._series = self._read("series.json", SeriesLog) or SeriesLog()
+        return self._series
+
+    def add_series(self, later: SeriesLog) -> None:
+        """Keep what was seen of the board since the last time."""
+        if later.moments:
+            self._series = self.series().joined(later)
+            self._write(self.folder / "series.json", msgspec.json.encode(self._series))
 
     def add_artifact(self, value: Struct) -> str:
         """Write a value as JSON under its own hash; return the hash."""

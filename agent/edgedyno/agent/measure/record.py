@@ -158,6 +158,8 @@ def _nothing(reason: str) -> dict[str, Any]:
         "power_watts",
         "accuracy",
         "accuracy_drop",
+        "fidelity",
+        "selftest",
         "stages",
     )
     return {f"{name}_reason": reason for name in names}
@@ -188,6 +190,12 @@ def _measured(cell: Cell, request: RunRequest, log: TrialLog, accuracy: PassLog)
         "power_watts_reason": None if log.power else power_reason,
         "accuracy_reason": not_scored,
         "accuracy_drop_reason": not_scored,
+        "fidelity": accuracy.fidelity,
+        "fidelity_reason": accuracy.fidelity_reason or (None if accuracy.fidelity else accuracy.reason),
+        "selftest": accuracy.selftest,
+        "selftest_reason": accuracy.selftest_reason,
+        "threads_check": accuracy.threads_check,
+        "images": accuracy.images,
         "predictions_sha256": accuracy.predictions_sha256,
         **scenario_fields(request.manifest.sweep, cell.batch, log, count_void=count_void),
     }

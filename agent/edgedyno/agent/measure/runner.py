@@ -25,6 +25,7 @@ from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
 from edgedyno.agent.measure.profiling import run_profiles
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
+from edgedyno.agent.measure.series import series_of
 from edgedyno.agent.measure.simulated import is_simulated, without_repetitions
 from edgedyno.agent.measure.supervisor import Deadlines, Launch
 from edgedyno.agent.measure.validity import Watch
@@ -113,6 +114,7 @@ class _Execution:
         self._phase: Phase = "settle"
         self._last_progress = -PROGRESS_SECONDS
         self._last_save = self._began
+        self._watch: Watch | None = None
         self._input = self._journal.scratch / "latency-input.npy"
         self._input_name = ""
 
@@ -240,6 +242,7 @@ class _Execution:
         cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
         watch = Watch(cpus=cpus, agent_version=request.capabilities.agent_version)
         placement = read_placement(request.capabilities)
+        self._watch = watch
         precision = request.manifest.measure.precision
         order = random.Random(request.manifest.execution)  # noqa: S311 - an order, not a secret
         if isinstance(self._scenario, str):
@@ -274,6 +277,8 @@ class _Execution:
     def _save(self, group: Sequence[Contender]) -> None:
         for contender in group:
             self._journal.save_trial(contender.log)
+        if self._watch:
+            self._journal.add_series(self._watch.series.take())
         self._journal.save_run(
             RunLog(self._measured_seconds(), self._agenda.finalists, self._gate.start_celsius)
         )
@@ -330,7 +335,8 @@ class _Execution:
         accuracy = self._journal.accuracy_pass(pass_key(cell)) or PassLog(reason="no accuracy pass was run")
         samples = None
         if log.bursts:
-            samples = self._journal.add_artifact(Samples(log.trial, log.warmup_seconds, log.bursts))
+            board = series_of(self._journal.series(), log.bursts)
+            samples = self._journal.add_artifact(Samples(log.trial, log.warmup_seconds, log.bursts, board))
         record = trial_result(
             cell,
             self._request,

@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.agent.host.devices import is_memory, read_device_clocks
 from edgedyno.agent.host.powermode import read_power_mode
 from edgedyno.agent.host.proc import (
     CpuTime,
@@ -21,7 +22,7 @@ from edgedyno.agent.host.tasks import ProcessTime, read_process
 from edgedyno.agent.host.thermal import find_temperature_files, read_temperatures
 from edgedyno.agent.host.throttle import ThrottleReading, find_throttle_probes
 from edgedyno.agent.host.topology import has_boost, read_policies
-from edgedyno.agent.measure.clocks import ClockState, read_clock_state, watched
+from edgedyno.agent.measure.clocks import ClockState, read_clock_state, read_device_state, watched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -59,18 +60,30 @@ class Lens:
         self._root = place.root
         self.policies = watched(read_policies(place.root, cpus))
         self.temperature_files = find_temperature_files(place.root)
+        self.devices = [each.name for each in read_device_clocks(place.root) if is_memory(each.name)]
         self.throttle = [probe for probe in find_throttle_probes(place, cpus) if probe.reason is None]
         self.quota_folders = quota_folders(place.root)
         self._boosts = has_boost(place.root)
         self._has_mode = read_power_mode(place.root) is not None
 
     def read_clocks(self) -> dict[str, ClockState]:
-        """Read the clocks now."""
-        return {each.name: read_clock_state(self._root, each, boosts=self._boosts) for each in self.policies}
+        """Read the clocks of the cores and of the memory now."""
+        cores = {each.name: read_clock_state(self._root, each, boosts=self._boosts) for each in self.policies}
+        return cores | {f"devfreq {name}": read_device_state(self._root, name) for name in self.devices}
 
     def read_throttle(self) -> ThrottleReading:
         """Read all that tells of throttling now."""
         return _read_all([probe.read() for probe in self.throttle])
+
+    def read_temperatures(self) -> dict[str, float]:
+        """Read the temperatures now."""
+        return read_temperatures(self.temperature_files)
+
+    def temperature_cost(self) -> float:
+        """Return what reading the temperatures takes, in seconds: some zones ask a firmware or a slow bus."""
+        began = time.perf_counter()
+        self.read_temperatures()
+        return time.perf_counter() - began
 
     def take(self, pids: Collection[int]) -> Snapshot:
         """Read everything now; a process that is gone is left out."""
@@ -86,7 +99,7 @@ class Lens:
             swapped=read_swapped_pages(root),
             clocks=clocks,
             throttle=self.read_throttle(),
-            temperatures=read_temperatures(self.temperature_files),
+            temperatures=self.read_temperatures(),
             power_mode=read_power_mode(root) if self._has_mode else None,
             quota_throttles=None if self.quota_folders is None else read_quota_throttles(self.quota_folders),
             processes={pid: each for pid, each in processes.items() if each is not None},

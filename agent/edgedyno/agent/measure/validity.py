@@ -35,6 +35,7 @@ from edgedyno.agent.measure.rules import (
     stalled,
     throttled,
 )
+from edgedyno.agent.measure.series import TEMPERATURE_COST_BOUND_SECONDS, Series
 from edgedyno.agent.measure.snapshot import Lens, Snapshot
 from edgedyno.core.result import Conditions, Validity
 
@@ -89,6 +90,9 @@ class Watch:
         )
         self._kernel = read_kernel(self._root)
         self._agent_version = agent_version
+        self.series = Series(throttle_visible=bool(self._lens.throttle))
+        """What was seen over time, for the samples."""
+        self._asks_temperatures = self._lens.temperature_cost() <= TEMPERATURE_COST_BOUND_SECONDS
         self._workers: set[int] = set()
         self._first: Snapshot | None = None
         self._before: Snapshot | None = None
@@ -97,10 +101,23 @@ class Watch:
         self.threads_apart = True
         """Whether every thread of a worker has a CPU of its own, so that none can wait for another of them."""
 
+    def _look(self, snapshot: Snapshot, cost_seconds: float) -> Snapshot:
+        """Keep what a window's beginning or end saw."""
+        self.series.add(
+            snapshot.at, snapshot.temperatures, snapshot.clocks, snapshot.throttle, cost_seconds=cost_seconds
+        )
+        return snapshot
+
+    def _take(self) -> Snapshot:
+        """Take a snapshot and the time that it costs."""
+        began = time.perf_counter()
+        snapshot = self._lens.take(self._workers)
+        return self._look(snapshot, time.perf_counter() - began)
+
     def start(self, worker_pids: Iterable[int] = ()) -> None:
         """Mark the beginning of a window."""
         self._workers.update(worker_pids, read_children(self._root))
-        self._before = self._lens.take(self._workers)
+        self._before = self._take()
         self._first = self._first or self._before
         self._between = []
         self._poll_at = self._before.at + POLL_SECONDS
@@ -114,7 +131,12 @@ class Watch:
         if self._before is None or now < self._poll_at:
             return
         self._poll_at = now + POLL_SECONDS
-        self._between.append((self._lens.read_throttle(), self._lens.read_clocks()))
+        began = time.perf_counter()
+        throttle, clocks = self._lens.read_throttle(), self._lens.read_clocks()
+        temperatures = self._lens.read_temperatures() if self._asks_temperatures else {}
+        cost = time.perf_counter() - began
+        self._between.append((throttle, clocks))
+        self.series.add(now, temperatures, clocks, throttle, cost_seconds=cost)
 
     def stop(self, worker_pids: Iterable[int] = ()) -> Observation:
         """Mark the window's end and judge it. Raises RuntimeError when no window was started."""
@@ -122,7 +144,7 @@ class Watch:
             raise RuntimeError("Watch.stop was called without Watch.start")
         before, self._before = self._before, None
         self._workers.update(worker_pids)
-        after = self._lens.take(self._workers)
+        after = self._take()
         own_is_here = not os.sched_getaffinity(0).isdisjoint(self._used)
         here, elsewhere = self._shares(before, after, own_is_here=own_is_here)
         flags = after.throttle.flags.union(*(throttle.flags for throttle, _ in self._between))

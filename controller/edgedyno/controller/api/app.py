@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from edgedyno.controller.api import artifacts, boards, health, jobs
+from edgedyno.controller.api import artifacts, boards, health, jobs, siblings
 from edgedyno.controller.api.errors import HANDLERS
 from edgedyno.controller.web import pages
 
@@ -50,6 +50,7 @@ def _api() -> list[BaseRoute]:
         Route("/jobs/{job}/verdict", jobs.verdict),
         Route("/jobs/{job}/report", jobs.report),
         Route("/results", jobs.list_results),
+        Route("/siblings", siblings.compare),
         Route("/boards", boards.list_all),
         Route("/boards/{board}", boards.show, methods=["GET"]),
         Route("/boards/{board}", boards.change, methods=["PATCH"]),

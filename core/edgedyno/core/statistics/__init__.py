@@ -3,7 +3,7 @@
 Needs numpy, so the daemon never imports it.
 """
 
-from edgedyno.core.statistics.dependence import MeanError, mean_error, student_quantile
+from edgedyno.core.statistics.dependence import MeanError, mean_error
 from edgedyno.core.statistics.groups import Groups, flatten
 from edgedyno.core.statistics.loads import LOAD_SPREAD, load_half_width, loads_wanted
 from edgedyno.core.statistics.looks import STOPPED_ALPHA, alpha_of_look
@@ -13,6 +13,7 @@ from edgedyno.core.statistics.steadiness import Steadiness, steadiness_of, stead
 from edgedyno.core.statistics.summary import TAIL_MIN_SAMPLES, steady_groups, summarize
 from edgedyno.core.statistics.switching import after_switch_cost
 from edgedyno.core.statistics.warmup import is_warm
+from edgedyno.core.student import student_quantile
 
 __all__ = [
     "LOAD_SPREAD",

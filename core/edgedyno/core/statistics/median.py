@@ -12,10 +12,10 @@ from edgedyno.core.statistics.dependence import (
     cosine_count,
     cosine_errors,
     mean_error,
-    student_quantile,
 )
 from edgedyno.core.statistics.groups import Groups, flatten
 from edgedyno.core.statistics.steadiness import series_steadiness
+from edgedyno.core.student import student_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

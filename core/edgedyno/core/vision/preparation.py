@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,19 +21,49 @@ if TYPE_CHECKING:
     Fit = Callable[[Pixels, int, int, InputSpec], tuple[Pixels, Geometry]]
 
 
+class Fitted(NamedTuple):
+    """An image in the size of a model's input: BGR, 8 bits, before anything is made of its values."""
+
+    pixels: Pixels
+    geometry: Geometry
+
+
 def prepare(data: bytes, spec: InputSpec) -> Prepared:
     """Turn the bytes of an image file into the input tensor that `spec` describes.
 
     Raises ConfigError with a code beginning with `image.` for an image that cannot be used.
     """
+    fitted = fit(read_pixels(data), spec)
+    tensor = np.empty(tensor_shape(spec), np.float32)
+    fill(tensor, fitted.pixels, spec)
+    return Prepared(tensor, fitted.geometry)
+
+
+def fit(pixels: Pixels, spec: InputSpec) -> Fitted:
+    """Bring decoded pixels to the input's size in the way that `spec` asks for."""
     height, width = spec.size
-    fitted, geometry = _FITS[spec.resize](read_pixels(data), width, height, spec)
-    if spec.colour == "RGB":
-        fitted = fitted[:, :, ::-1]
-    tensor = (fitted.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
-    if spec.layout == "NCHW":
-        tensor = tensor.transpose(2, 0, 1)
-    return Prepared(np.ascontiguousarray(tensor[None]), geometry)
+    return Fitted(*_FITS[spec.resize](pixels, width, height, spec))
+
+
+def tensor_shape(spec: InputSpec) -> tuple[int, ...]:
+    """Return the shape of the input for one image, batch axis included."""
+    return (1, 3, *spec.size) if spec.layout == "NCHW" else (1, *spec.size, 3)
+
+
+def fill(tensor: NDArray[np.float32], pixels: Pixels, spec: InputSpec) -> None:
+    """Write (pixel - mean) / std in the order of colours that `spec` has into `tensor`, of `tensor_shape`.
+
+    There are 256 values a channel, so each is computed once and looked up: the same float32, several times as fast.
+    """
+    values = np.arange(256, dtype=np.float32)[:, None]
+    tables = (values - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    for channel in range(3):
+        plane = cv2.extractChannel(pixels, 2 - channel if spec.colour == "RGB" else channel)
+        looked_up = cv2.LUT(plane, np.ascontiguousarray(tables[:, channel]))
+        if spec.layout == "NCHW":
+            tensor[0, channel] = looked_up
+        else:
+            tensor[0, :, :, channel] = looked_up
 
 
 def _letterbox_topleft(pixels: Pixels, width: int, height: int, spec: InputSpec) -> tuple[Pixels, Geometry]:

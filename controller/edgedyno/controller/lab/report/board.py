@@ -1,4 +1,4 @@
-"""What the page says of one board and model: figures, tables and the reasons for what is missing."""
+"""What the page says of one board and model: answer, reasons, figures, tables, images, conditions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.report import plots
+from edgedyno.controller.lab.language import retell, say
+from edgedyno.controller.lab.report.classes import ClassDrops, describe_classes
 from edgedyno.controller.lab.report.conditions import describe_conditions
 from edgedyno.controller.lab.report.details import (
     Stages,
@@ -16,25 +17,35 @@ from edgedyno.controller.lab.report.details import (
     describe_stages,
     describe_starts,
 )
+from edgedyno.controller.lab.report.examples import Budget, Gallery, make_gallery
+from edgedyno.controller.lab.report.fidelity import FidelityTables, describe_fidelity
+from edgedyno.controller.lab.report.figures import MAX_ROWS, Figures, draw_classes, draw_figures
 from edgedyno.controller.lab.report.operators import Operators, describe_operators
+from edgedyno.controller.lab.report.overview import Answer, describe_answer
+from edgedyno.controller.lab.report.reasons import DID_NOT_RUN, RAN, Why, gather_reasons
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 from edgedyno.controller.lab.verdict.ratios import SampleBook
 from edgedyno.controller.lab.verdict.table import not_tried_text
-from edgedyno.controller.lab.verdict.words import group_by_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from markupsafe import Markup
 
-    from edgedyno.controller.lab.report.plots import Drift
-    from edgedyno.controller.lab.report.texts import Texts
+    from edgedyno.controller.lab.report.examples.labels import Labels
     from edgedyno.controller.lab.verdict import Choice, Verdict
+    from edgedyno.core.manifest import ResolvedJob
     from edgedyno.core.result import Result, Samples
 
-# More rows than this make figures that nobody reads; the table still has every trial.
-MAX_ROWS = 24
-RAN = {"acceptable", "undecided", "rejected", "void"}
+
+@dataclass(frozen=True)
+class Source:
+    """What all boards of a job are described from."""
+
+    resolved: ResolvedJob
+    labels: Labels
+    read: Callable[[str], bytes]
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -43,24 +54,21 @@ class Board:
 
     key: str
     verdict: Verdict
+    answer: Answer
     choices: list[Choice]
     """All but those that a search left out."""
     not_tried: str
-    best: Choice | None
-    """The recommended one, else the fastest whose requirements are undecided."""
-    groups: list[list[Choice]]
-    """Those that ran and are not recommended, by status and reasons."""
+    whys: list[Why]
+    """Why those that ran are not recommended."""
+    why_of: dict[str, int]
+    """Number of the reason of each trial."""
+    out: list[Why]
+    """Those that did not run."""
     comparisons: list[tuple[str, list[str]]]
-    out: list[list[Choice]]
-    """Those that did not run, likewise."""
-    medians: Markup | None
-    spreads: Markup | None
-    scatter: Markup | None
-    scatter_reason: str
-    ratios: Markup | None
-    drifts: list[Drift]
-    any_invalid: bool
-    left_out: int
+    figures: Figures
+    classes: list[tuple[ClassDrops, Markup | None]]
+    gallery: Gallery | None
+    fidelity: FidelityTables
     stages: list[Stages]
     stages_reasons: list[tuple[str, int]]
     starts: Table
@@ -74,46 +82,42 @@ class Board:
     energy_reasons: list[tuple[str, int]]
 
 
-def describe_board(
-    verdict: Verdict, results: Sequence[Result], *, read: Callable[[str], bytes], texts: Texts, key: str
-) -> Board:
+def describe_board(verdict: Verdict, results: Sequence[Result], source: Source, *, key: str) -> Board:
     """Gather what the page shows of one verdict."""
     by_trial = {result.trial: result for result in results}
     measured = [choice for choice in verdict.choices if choice.latency_seconds]
-    shown = measured[:MAX_ROWS]
-    samples = _samples(shown, by_trial, SampleBook(read))
-    drifts, any_invalid = plots.draw_drifts(samples, texts, f"{key}-drift")
-    require = verdict.requirements
+    samples = _samples(measured[:MAX_ROWS], by_trial, SampleBook(source.read))
     ran = [result for result in results if result.status == "ok"]
+    best = _best(verdict)
+    choices = [one for one in verdict.choices if one.state != "not tried"]
+    whys = gather_reasons(choices, RAN)
+    drops = describe_classes(ran, source.labels.counts)
     return Board(
         key=key,
         verdict=verdict,
-        choices=[one for one in verdict.choices if one.state != "not tried"],
+        answer=describe_answer(verdict, best, by_trial.get(best.trial) if best else None, key),
+        choices=choices,
         not_tried=not_tried_text(verdict.choices),
-        best=_best(verdict),
-        groups=group_by_reasons([one for one in verdict.choices if one.status in RAN]),
+        whys=whys,
+        why_of={trial: why.number for why in whys for trial in why.trials},
+        out=gather_reasons(choices, DID_NOT_RUN),
         comparisons=_comparisons(verdict),
-        out=group_by_reasons([one for one in verdict.choices if one.status in {"failed", "skipped"}]),
-        medians=plots.draw_medians(shown, require.latency_p50, texts, f"{key}-medians"),
-        spreads=plots.draw_spreads(samples, texts, f"{key}-spreads"),
-        scatter=plots.draw_accuracies(measured, require, texts, f"{key}-scatter"),
-        scatter_reason=_most_common(result.accuracy_reason for result in ran),
-        ratios=plots.draw_ratios(verdict.comparisons[:MAX_ROWS], verdict.margin, texts, f"{key}-ratios"),
-        drifts=drifts,
-        any_invalid=any_invalid,
-        left_out=len(measured) - len(shown),
+        figures=draw_figures(verdict, measured, samples, by_trial, key),
+        classes=[(one, draw_classes(one, f"{key}-class{index}")) for index, one in enumerate(drops)],
+        gallery=_gallery(ran, best, source, key),
+        fidelity=describe_fidelity(ran),
         stages=describe_stages(measured),
         stages_reasons=_counted(result.stages_reason for result in ran if result.stages_reason),
-        starts=describe_starts(measured, by_trial, texts),
-        rounds=describe_rounds(measured, by_trial, texts),
-        scenario=describe_scenario(measured, by_trial, texts),
-        operators=describe_operators(_best(verdict), by_trial, read),
+        starts=describe_starts(measured, by_trial),
+        rounds=describe_rounds(measured, by_trial),
+        scenario=describe_scenario(measured, by_trial),
+        operators=describe_operators(best, by_trial, source.read),
         conditions=describe_conditions(ran),
         valid=sum(result.validity.valid for result in ran),
         not_checkable=_counted(gap for result in ran for gap in result.validity.not_checkable),
         measured=len(ran),
         energy_reasons=_counted(
-            result.energy_joules_per_inference_reason or texts.not_measured
+            result.energy_joules_per_inference_reason or say("not measured")
             for result in ran
             if result.energy_joules_per_inference is None
         ),
@@ -121,9 +125,22 @@ def describe_board(
 
 
 def _best(verdict: Verdict) -> Choice | None:
-    wanted = [*verdict.recommended, *([verdict.if_shown] if verdict.if_shown else [])]
+    """Return the recommended trial, else what the verdict is about: the one that may be, or the nearest."""
+    wanted = [*verdict.recommended, *(one for one in (verdict.if_shown, verdict.nearest) if one)]
     by_trial = {choice.trial: choice for choice in verdict.choices}
     return by_trial[wanted[0]] if wanted else None
+
+
+def _gallery(ran: list[Result], best: Choice | None, source: Source, key: str) -> Gallery | None:
+    return make_gallery(
+        ran,
+        source.resolved,
+        source.labels,
+        runtime=best.runtime if best else None,
+        read=source.read,
+        budget=source.budget,
+        key=key,
+    )
 
 
 def _samples(
@@ -144,9 +161,4 @@ def _comparisons(verdict: Verdict) -> list[tuple[str, list[str]]]:
 
 
 def _counted(words: Iterable[str]) -> list[tuple[str, int]]:
-    return Counter(words).most_common()
-
-
-def _most_common(reasons: Iterable[str | None]) -> str:
-    counted = _counted(reason for reason in reasons if reason)
-    return counted[0][0] if counted else ""
+    return Counter(retell(word) for word in words).most_common()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.objectives import missed_ratio, write_short
 from edgedyno.core.stages import scenario_kind
@@ -14,11 +15,25 @@ from edgedyno.core.stages import scenario_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgedyno.controller.lab.report.texts import Texts
     from edgedyno.controller.lab.verdict import Choice
     from edgedyno.core.result import Bounded, Result
 
 NOTHING = "\N{EN DASH}"
+DEADLINE_COLUMNS = (
+    phrase("Period"),
+    phrase("Arrivals"),
+    phrase("Missed"),
+    phrase("Of those dropped"),
+    phrase("Median from arrival"),
+)
+THROUGHPUT_COLUMNS = (phrase("Throughput"), phrase("95 % interval"))
+SOAK_COLUMNS = (
+    phrase("First"),
+    phrase("Last"),
+    phrase("Last to first"),
+    phrase("Throttled after"),
+    phrase("Steady after"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,7 @@ def _stages(choice: Choice, medians: list[tuple[str, float]], longest: float) ->
     return Stages(choice, parts, "" if whole is None else quantities.format_seconds(whole))
 
 
-def describe_starts(choices: Sequence[Choice], results: Mapping[str, Result], texts: Texts) -> Table:
+def describe_starts(choices: Sequence[Choice], results: Mapping[str, Result]) -> Table:
     """Return what comes before the steady state of each trial: loading, first inference, a switch to it."""
     rows = [
         (
@@ -83,17 +98,17 @@ def describe_starts(choices: Sequence[Choice], results: Mapping[str, Result], te
         for choice in choices
         if (result := results.get(choice.trial)) is not None and result.load_seconds is not None
     ]
-    return Table([texts.load, texts.first_inference, texts.after_switch], rows)
+    return Table([say("Load"), say("First inference"), say("First after a switch")], rows)
 
 
-def describe_rounds(choices: Sequence[Choice], results: Mapping[str, Result], texts: Texts) -> Table:
-    """Return how many rounds of each trial counted, and what made the others void."""
+def describe_rounds(choices: Sequence[Choice], results: Mapping[str, Result]) -> Table:
+    """Return how many rounds of each trial counted."""
     rows = [
-        (choice, [*counts, choice.state_text if choice.state == "void" else NOTHING])
+        (choice, counts)
         for choice in choices
         if (result := results.get(choice.trial)) is not None and (counts := _rounds(result)) is not None
     ]
-    return Table([texts.quiet_rounds, texts.void_rounds, texts.why], rows)
+    return Table([say("Quiet rounds"), say("Void rounds")], rows)
 
 
 def _rounds(result: Result) -> list[str] | None:
@@ -105,7 +120,7 @@ def _rounds(result: Result) -> list[str] | None:
     return None if quiet is None or void is None else [str(quiet), str(void)]
 
 
-def describe_scenario(choices: Sequence[Choice], results: Mapping[str, Result], texts: Texts) -> Table | None:
+def describe_scenario(choices: Sequence[Choice], results: Mapping[str, Result]) -> Table | None:
     """Return what a scenario other than single-stream measured; None for that one."""
     measured = [
         (choice, result)
@@ -115,13 +130,15 @@ def describe_scenario(choices: Sequence[Choice], results: Mapping[str, Result], 
     if not measured:
         return None
     columns, write = {
-        "fixed-rate": (texts.deadline_columns, _deadlines),
-        "throughput": (texts.throughput_columns, _throughput),
-        "soak": (texts.soak_columns, _soak),
+        "fixed-rate": (DEADLINE_COLUMNS, _deadlines),
+        "throughput": (THROUGHPUT_COLUMNS, _throughput),
+        "soak": (SOAK_COLUMNS, _soak),
     }.get(scenario_kind(measured[0][1]), ((), None))
     if write is None:
         return None
-    return Table(list(columns), [(choice, write(result)) for choice, result in measured])
+    return Table(
+        [say(column) for column in columns], [(choice, write(result)) for choice, result in measured]
+    )
 
 
 def _deadlines(result: Result) -> list[str]:
@@ -131,7 +148,11 @@ def _deadlines(result: Result) -> list[str]:
     return [
         quantities.format_seconds(deadlines.period_seconds),
         str(deadlines.arrivals),
-        f"{deadlines.missed} ({quantities.format_percent(missed_ratio(deadlines))})",
+        say(
+            "{value} ({span})",
+            value=deadlines.missed,
+            span=quantities.format_percent(missed_ratio(deadlines)),
+        ),
         str(deadlines.dropped),
         write_short(result),
     ]
@@ -153,7 +174,8 @@ def _soak(result: Result) -> list[str]:
         return [NOTHING] * 5
     slowdown = f"\N{MULTIPLICATION SIGN}{soak.slowdown.value:.2f}"
     if soak.slowdown.low is not None and soak.slowdown.high is not None:
-        slowdown += f" ({soak.slowdown.low:.2f} to {soak.slowdown.high:.2f})"
+        span = say("{low} to {high}", low=f"{soak.slowdown.low:.2f}", high=f"{soak.slowdown.high:.2f}")
+        slowdown = say("{value} ({span})", value=slowdown, span=span)
     return [
         quantities.format_seconds(soak.first_p50),
         quantities.format_seconds(soak.last_p50),
@@ -174,7 +196,8 @@ def _difference(cost: Bounded | None) -> str:
     words = _signed(cost.value)
     if cost.low is None or cost.high is None:
         return words
-    return f"{words} ({_signed(cost.low)} to {_signed(cost.high)})"
+    span = say("{low} to {high}", low=_signed(cost.low), high=_signed(cost.high))
+    return say("{value} ({span})", value=words, span=span)
 
 
 def _signed(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.controller.lab.language import retell, say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.operators import by_type
@@ -40,11 +41,11 @@ def describe_operators(
     if best is None or result is None or (result.profile_sha256 is None and result.profile_reason is None):
         return None
     if result.profile_sha256 is None:
-        return Operators(best, [], "", result.profile_reason or "")
+        return Operators(best, [], "", retell(result.profile_reason or ""))
     try:
         profile = msgspec.json.decode(read(result.profile_sha256), type=OperatorProfile)
     except (EdgedynoError, OSError, KeyError, msgspec.DecodeError) as error:
-        return Operators(best, [], "", f"the profile cannot be read: {error}")
+        return Operators(best, [], "", say("the profile cannot be read: {error}", error=error))
     return Operators(best, _rows(profile), profile.source, "")
 
 
@@ -58,5 +59,12 @@ def _rows(profile: OperatorProfile) -> list[tuple[str, int, str, float]]:
     if rest:
         seconds, share = sum(each.seconds for each in rest), sum(each.share for each in rest)
         count = sum(each.count for each in rest)
-        rows.append((f"{len(rest)} other types", count, quantities.format_seconds(seconds), 100 * share))
+        rows.append(
+            (
+                say("{count} other types", count=len(rest)),
+                count,
+                quantities.format_seconds(seconds),
+                100 * share,
+            )
+        )
     return rows

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
+from markupsafe import Markup, escape
 from msgspec import Struct
 
-from edgedyno.controller.lab.report.board import describe_board
+from edgedyno.controller.lab.language import ENGLISH, retell, say, speaking, spoken
+from edgedyno.controller.lab.report.board import Source, describe_board
+from edgedyno.controller.lab.report.examples import Budget
+from edgedyno.controller.lab.report.examples.gallery import PAGE_BYTES
+from edgedyno.controller.lab.report.examples.labels import Labels
+from edgedyno.controller.lab.report.fidelity import agreement_columns, output_columns
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
-from edgedyno.controller.lab.report.texts import ENGLISH, Texts
+from edgedyno.controller.lab.report.words import STAGES, limit_in_words
 from edgedyno.controller.lab.verdict import Verdict, newest_attempts, quantities
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
-from edgedyno.controller.lab.verdict.objectives import write_missed, write_short
 from edgedyno.core.manifest import ResolvedJob
 from edgedyno.core.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+HTML_LANGUAGES = {ENGLISH: "en", "zh": "zh-CN"}
+# Three words or more of English in a page of another language: what no catalogue has, or a name of several words.
+_ENGLISH_RUN = re.compile(r"[A-Za-z][\w'’/.-]*(?:[ ,;:()]+[\w'’%/.()-]+){2,}")
 
 
 class Section(Struct, frozen=True):
@@ -31,21 +41,37 @@ class Section(Struct, frozen=True):
 
 
 def render_report(
-    sections: Sequence[Section], *, read: Callable[[str], bytes], texts: Texts = ENGLISH
+    sections: Sequence[Section],
+    *,
+    read: Callable[[str], bytes],
+    language: str = ENGLISH,
+    images: bool = True,
 ) -> str:
-    """Return one HTML page that loads nothing from anywhere; `read` gives an artifact's bytes by sha256."""
-    template = _environment().get_template("report.html.j2")
-    described = [
-        _describe(section, read=read, texts=texts, key=f"job{index}")
-        for index, section in enumerate(sections)
-    ]
-    return template.render(t=texts, sections=described)
+    """Return one HTML page that loads nothing from anywhere; `read` gives an artifact's bytes by sha256.
+
+    The verdicts' own sentences are in the language that was spoken when they were made. Without `images` no image
+    of the data set is on the page.
+    """
+    with speaking(language):
+        template = _environment().get_template("report.html.j2")
+        budget = Budget(PAGE_BYTES if images else 0)
+        described = [
+            _describe(section, read=read, budget=budget, key=f"job{index}")
+            for index, section in enumerate(sections)
+        ]
+        return template.render(
+            sections=described,
+            answers=[board.answer for section in described for board in section["boards"]],
+            language=HTML_LANGUAGES[language],
+            images_left_out=not images,
+        )
 
 
-def _describe(section: Section, *, read: Callable[[str], bytes], texts: Texts, key: str) -> dict[str, object]:
+def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget, key: str) -> dict[str, Any]:
     trials = newest_attempts(section.results)
+    source = Source(section.resolved, Labels.of(section.resolved, read), read, budget)
     boards = [
-        describe_board(verdict, _of(verdict, trials), read=read, texts=texts, key=f"{key}board{index}")
+        describe_board(verdict, _of(verdict, trials), source, key=f"{key}board{index}")
         for index, verdict in enumerate(section.verdicts)
     ]
     return {
@@ -72,14 +98,31 @@ def _of(verdict: Verdict, results: list[Result]) -> list[Result]:
     return [result for result in results if (result.board, result.model, result.job) == key]
 
 
-def _requirements(resolved: ResolvedJob) -> list[tuple[str, str, str]]:
-    """Return name, sense and limit of each declared requirement."""
+def _requirements(resolved: ResolvedJob) -> list[str]:
+    """Return each declared requirement in words."""
     require = resolved.spec.require
     return [
-        (quantity.name, quantity.sense, quantity.write(limit))
+        limit_in_words(quantity.name, quantity.sense, quantity.write(limit))
         for quantity in QUANTITIES
         if (limit := getattr(require, quantity.name)) is not None
     ]
+
+
+def told(text: str) -> Markup:
+    """Return a sentence for the page: in its language, units bound to their numbers, what stayed English marked."""
+    words = quantities.bind_units(retell(text))
+    if spoken() == ENGLISH:
+        return escape(words)
+    pieces, at = [], 0
+    for found in _ENGLISH_RUN.finditer(words):
+        pieces += [escape(words[at : found.start()]), Markup('<span lang="en">{}</span>').format(found[0])]
+        at = found.end()
+    return Markup("").join([*pieces, escape(words[at:])])
+
+
+def _stop(text: str) -> Markup:
+    """Return a sentence with a full stop, unless it has one."""
+    return told(text) if text.endswith((".", "。", "!", "?")) else told(say("{sentence}.", sentence=text))
 
 
 @cache
@@ -91,14 +134,19 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {
+        "say": say,
+        "stages": STAGES,
+        "agreement_columns": agreement_columns,
+        "output_columns": output_columns,
+    }
     environment.filters |= {
-        "bound": quantities.bind_units,
+        "told": told,
+        "stop": _stop,
         "seconds": quantities.format_seconds,
         "points": quantities.format_points,
         "score": quantities.format_ratio,
         "bytes": quantities.format_bytes,
-        "short": write_short,
-        "missed": write_missed,
         "joules": quantities.format_joules,
         "watts": quantities.format_watts,
         "span_seconds": lambda pair: quantities.format_span(pair[0], pair[1], quantities.format_seconds),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from edgedyno.controller.lab.language import say
+from edgedyno.controller.lab.report.words import ROLES
 from edgedyno.controller.lab.verdict.measured import QUANTITIES
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.units import UNITS, format_bytes, parse_quantity
@@ -39,16 +41,19 @@ class Reproduction:
 
 def describe_reproduction(resolved: ResolvedJob, results: Sequence[Result]) -> Reproduction:
     """Return the job and its files."""
-    files = [File("source", resolved.source.name or resolved.model.source, resolved.source.sha256)]
+    files = [
+        File(say(ROLES["source"]), resolved.source.name or resolved.model.source, resolved.source.sha256)
+    ]
     variants = {
         result.variant_sha256: f"{result.precision} {result.format}{_size(result.size_bytes)}"
         for result in results
         if result.variant_sha256
     }
-    files += [File("variant", name, sha256) for sha256, name in variants.items()]
+    files += [File(say(ROLES["variant"]), name, sha256) for sha256, name in variants.items()]
     if resolved.annotations is not None:
-        name = f"{resolved.annotations.name or 'annotations'} ({len(resolved.images)} images)"
-        files.append(File("annotations", name, resolved.annotations.sha256))
+        named = resolved.annotations.name or say("annotations")
+        name = say("{name} ({count} images)", name=named, count=len(resolved.images))
+        files.append(File(say(ROLES["annotations"]), name, resolved.annotations.sha256))
     return Reproduction(job_yaml(resolved.spec), files)
 
 

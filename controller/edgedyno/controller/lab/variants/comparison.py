@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import onnxruntime
-
 from edgedyno.controller.lab.classification_score import ClassificationScorer
 from edgedyno.controller.lab.detection_score import DetectionScorer
+
 from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.result import ImagePrediction
 from edgedyno.core.vision import Geometry, decode, decode_classes, prepare

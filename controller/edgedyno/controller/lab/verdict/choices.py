@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.controller.lab.verdict.comparisons import compare_in_words
+from edgedyno.controller.lab.verdict.comparisons import against_recommended
 from edgedyno.controller.lab.verdict.model import Choice, ChoiceStatus, Judgement, RatioInterval
 from edgedyno.controller.lab.verdict.objectives import missed_ratio, objective_of, write_missed
+from edgedyno.controller.lab.verdict.phrases import in_brackets, one_by_one
 from edgedyno.controller.lab.verdict.ratios import SampleBook, conclude
 from edgedyno.controller.lab.verdict.requirements import judge_requirements
 from edgedyno.controller.lab.verdict.states import Standing, is_not_tried, standing_of, void_reason
@@ -86,23 +88,30 @@ def _reasons(
 ) -> list[str]:
     if status == "recommended":
         ground = ranking.preferred_for
-        best = objective_of(candidate.result).best
-        return [f"preferred among equals in speed for {ground}"] if ground else [best]
+        if ground:
+            return [say("preferred among equals in speed for {ground}", ground=ground)]
+        return [say(objective_of(candidate.result).best)]
     if status == "acceptable":
         return _acceptable_reasons(candidate.result, ratio, ranking, margin)
     if status == "rejected":
         return [item.text for item in candidate.judgements if item.outcome == "violated"]
     if status == "undecided":
         return _undecided_reasons(candidate)
-    if status == "void":
-        return [void_reason(candidate.result)]
-    return [_failure_reason(candidate.result.failure, code=status != "not tried")]
+    return [_why_out(candidate.result, status)]
+
+
+def _why_out(result: Result, status: ChoiceStatus) -> str:
+    return (
+        void_reason(result)
+        if status == "void"
+        else _failure_reason(result.failure, code=status != "not tried")
+    )
 
 
 def _failure_reason(failure: Failure | None, *, code: bool) -> str:
     if failure is None:
-        return "no reason was given"
-    return f"{failure.text} ({failure.code})" if code else failure.text
+        return say("no reason was given")
+    return in_brackets(failure.text, failure.code) if code else failure.text
 
 
 def _acceptable_reasons(
@@ -110,22 +119,36 @@ def _acceptable_reasons(
 ) -> list[str]:
     if result in ranking.late and result.deadlines is not None:
         share = quantities.format_percent(missed_ratio(result.deadlines))
-        return [f"misses more deadlines than the recommended one: {share}, {write_missed(result.deadlines)}"]
+        missed = write_missed(result.deadlines)
+        return [
+            say(
+                "misses more deadlines than the recommended one: {share}, {missed}",
+                share=share,
+                missed=missed,
+            )
+        ]
     if result in ranking.as_fast:
-        return ["as fast as the recommended one, as far as shown"]
-    words = compare_in_words("it", "the recommended one", ratio, margin).removeprefix("it is ")
-    return [words if conclude(ratio, margin) == "slower" else f"meets the requirements; {words}"]
+        return [say("as fast as the recommended one, as far as shown")]
+    words = against_recommended(ratio, margin)
+    if conclude(ratio, margin) == "slower":
+        return [words]
+    return [one_by_one([say("meets the requirements"), words])]
 
 
 def _undecided_reasons(candidate: Candidate) -> list[str]:
     reasons = [
-        f"{item.text}; {item.settle} would settle it" if item.settle else item.text
+        one_by_one([item.text, say("{effort} would settle it", effort=item.settle)])
+        if item.settle
+        else item.text
         for item in candidate.judgements
         if item.outcome == "undecided"
     ]
     result = candidate.result
-    if result.latency_seconds is None and not any("latency" in reason for reason in reasons):
-        reasons.append(f"no latency: {result.latency_seconds_reason or 'it was not measured'}")
+    if result.latency_seconds is None and not any(
+        item.requirement.startswith("latency") for item in candidate.judgements if item.outcome == "undecided"
+    ):
+        reason = result.latency_seconds_reason or say("it was not measured")
+        reasons.append(say("no latency: {reason}", reason=reason))
     return reasons
 
 

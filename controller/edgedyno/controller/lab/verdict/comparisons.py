@@ -5,14 +5,17 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import (
     describe_setting,
+    precision_in_words,
     runtime_name,
     varying_settings,
 )
 from edgedyno.controller.lab.verdict.model import Comparison, RatioInterval
 from edgedyno.controller.lab.verdict.objectives import seconds_of
+from edgedyno.controller.lab.verdict.phrases import listed, one_by_one
 from edgedyno.controller.lab.verdict.ratios import (
     LEVEL,
     SampleBook,
@@ -20,7 +23,6 @@ from edgedyno.controller.lab.verdict.ratios import (
     measure_ratio,
     seconds_to_settle,
 )
-from edgedyno.core.precision import name_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +54,9 @@ def compare_precisions(results: Iterable[Result], book: SampleBook, *, margin: f
 def settings_in_words(comparison: Comparison, *, runtime: bool) -> str:
     """Say at what settings two precisions were compared, with the runtime where there are several."""
     ours, theirs = comparison.setting, comparison.other_setting
-    where = ours if ours == theirs else f"{ours} against {theirs}"
-    where = f"{comparison.runtime}, {where}" if runtime else where
-    return f"best of each: {where}" if comparison.kind == "best" else where
+    where = ours if ours == theirs else say("{setting} against {other}", setting=ours, other=theirs)
+    where = listed([comparison.runtime, where]) if runtime else where
+    return say("best of each: {setting}", setting=where) if comparison.kind == "best" else where
 
 
 def corrected_level(comparisons: int) -> float:
@@ -105,7 +107,7 @@ def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying
         other_setting=describe_setting(pair.other, varying=varying),
         ratio=ratio,
         conclusion=conclude(ratio, margin),
-        text=compare_in_words(name_precision(pair.trial), name_precision(pair.other), ratio, margin),
+        text=compare_in_words(precision_in_words(pair.trial), precision_in_words(pair.other), ratio, margin),
         more_seconds=seconds_to_settle(ratio, margin),
     )
 
@@ -113,30 +115,66 @@ def _compare(pair: _Pair, book: SampleBook, margin: float, level: float, varying
 def compare_in_words(trial: str, other: str, ratio: RatioInterval | None, margin: float) -> str:
     """Say what a ratio shows, such as `INT8 is 1.33 times slower than FP32 (95 % interval 1.30 to 1.36)`."""
     if ratio is None:
-        return f"cannot tell {trial} from {other}: there are no samples to compare"
+        return say(
+            "cannot tell {trial} from {other}: there are no samples to compare", trial=trial, other=other
+        )
     conclusion = conclude(ratio, margin)
-    if conclusion == "slower":
-        return f"{trial} is {_times(ratio.value, ratio.low, ratio.high, 'slower than', other)}{_how(ratio)}"
-    if conclusion == "faster":
-        inverse = (1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
-        return f"{trial} is {_times(*inverse, 'faster than', other)}{_how(ratio)}"
-    span = f"{quantities.format_level(LEVEL)} interval {ratio.low:.3f} to {ratio.high:.3f}"
-    found = f"ratio {ratio.value:.3f} ({span})"
-    share = quantities.format_percent(margin)
+    if conclusion in {"slower", "faster"}:
+        difference = _difference(ratio, other, faster=conclusion == "faster")
+        return say("{trial} is {difference}", trial=trial, difference=difference)
+    found = say(
+        "ratio {value:.3f} ({level} interval {low:.3f} to {high:.3f})",
+        value=ratio.value,
+        level=quantities.format_level(LEVEL),
+        low=ratio.low,
+        high=ratio.high,
+    )
+    words = {"trial": trial, "other": other, "share": quantities.format_percent(margin)}
     if conclusion == "no difference shown":
-        return f"no difference of {share} or more between {trial} and {other}: {found}"
+        return say(
+            "no difference of {share} or more between {trial} and {other}: {found}", **words, found=found
+        )
+    text = say(
+        "cannot tell yet whether {trial} and {other} differ by {share}: {found}",
+        **words,
+        found=_how(found, ratio),
+    )
     more = seconds_to_settle(ratio, margin)
-    settle = f"; about {quantities.format_count(more)} s more would settle it" if more else ""
-    return f"cannot tell yet whether {trial} and {other} differ by {share}: {found}{_how(ratio)}{settle}"
+    if not more:
+        return text
+    settle = say("about {seconds} s more would settle it", seconds=quantities.format_count(more))
+    return one_by_one([text, settle])
 
 
-def _times(value: float, low: float, high: float, word: str, other: str) -> str:
-    level = quantities.format_level(LEVEL)
+def against_recommended(ratio: RatioInterval | None, margin: float) -> str:
+    """Say how a trial's speed compares with the recommended one's, without naming the trial."""
+    other = say("the recommended one")
+    conclusion = conclude(ratio, margin)
+    if ratio is None or conclusion not in {"slower", "faster"}:
+        return compare_in_words(say("it"), other, ratio, margin)
+    return _difference(ratio, other, faster=conclusion == "faster")
+
+
+def _difference(ratio: RatioInterval, other: str, *, faster: bool) -> str:
+    value, low, high = (
+        (1 / ratio.value, 1 / ratio.high, 1 / ratio.low) if faster else (ratio.value, ratio.low, ratio.high)
+    )
+    words = {"level": quantities.format_level(LEVEL), "other": other}
     if value < TIMES_FROM:
-        span = f"{(low - 1) * 100:.1f} to {(high - 1) * 100:.1f} %"
-        return f"{(value - 1) * 100:.1f} % {word} {other} ({level} interval {span})"
-    return f"{value:.2f} times {word} {other} ({level} interval {low:.2f} to {high:.2f})"
+        words |= {
+            name: f"{(one - 1) * 100:.1f}" for name, one in zip(_BOUNDS, (value, low, high), strict=True)
+        }
+        return _how(say(_PERCENT_FASTER if faster else _PERCENT_SLOWER, **words), ratio)
+    words |= {name: f"{one:.2f}" for name, one in zip(_BOUNDS, (value, low, high), strict=True)}
+    return _how(say(_TIMES_FASTER if faster else _TIMES_SLOWER, **words), ratio)
 
 
-def _how(ratio: RatioInterval) -> str:
-    return "" if ratio.paired else ", not measured side by side"
+_BOUNDS = ("value", "low", "high")
+_PERCENT_FASTER = phrase("{value} % faster than {other} ({level} interval {low} to {high} %)")
+_PERCENT_SLOWER = phrase("{value} % slower than {other} ({level} interval {low} to {high} %)")
+_TIMES_FASTER = phrase("{value} times faster than {other} ({level} interval {low} to {high})")
+_TIMES_SLOWER = phrase("{value} times slower than {other} ({level} interval {low} to {high})")
+
+
+def _how(text: str, ratio: RatioInterval) -> str:
+    return text if ratio.paired else listed([text, say("not measured side by side")])

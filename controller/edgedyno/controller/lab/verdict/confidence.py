@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
-from edgedyno.controller.lab.verdict.notes import count_of
+from edgedyno.controller.lab.verdict.phrases import listed, one_by_one
 from edgedyno.controller.lab.verdict.ratios import conclude, seconds_to_settle
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
     """Say how sure the answer is, what would settle what is open, and what could not be checked."""
     measured = [choice for choice in choices if choice.latency_seconds is not None and choice.state != "void"]
     if not measured and any(choice.state == "void" for choice in choices):
-        return (
+        return say(
             "No number here can be relied on: every trial that ran is void. `edgedyno agent doctor` says what "
             "disturbs this board; measure again when it is quiet."
         )
     share = quantities.format_percent(margin)
-    together = f"All intervals of ratios hold together at {quantities.format_level(level)}"
-    parts = [together, f"differences below {share} count as none"]
+    parts = [
+        say("All intervals of ratios hold together at {level}", level=quantities.format_level(level)),
+        say("differences below {share} count as none", share=share),
+    ]
     parts += _open_points(measured, share) + _ties(measured, margin)
     # Such as `clock: no cpufreq`: the check's name is enough here, the report tells the rest.
     gaps = dict.fromkeys(
@@ -33,8 +36,8 @@ def describe_confidence(choices: list[Choice], results: list[Result], *, level: 
         for gap in result.validity.not_checkable
     )
     if gaps:
-        parts.append(f"not checkable on this board: {', '.join(gaps)}")
-    return "; ".join(parts) + "."
+        parts.append(say("not checkable on this board: {checks}", checks=listed(gaps)))
+    return say("{clauses}.", clauses=one_by_one(parts))
 
 
 def _open_points(measured: list[Choice], share: str) -> list[str]:
@@ -42,12 +45,19 @@ def _open_points(measured: list[Choice], share: str) -> list[str]:
     open_ones = [choice for choice in measured if choice.state == "not settled"]
     if not open_ones:
         return []
-    words = f"{len(open_ones)} of {len(measured)} trials are not settled to ±{share} in the time given"
+    words = say(
+        "{count} of {trials} trials are not settled to ±{share} in the time given",
+        count=len(open_ones),
+        trials=len(measured),
+        share=share,
+    )
     known = [choice.more_seconds for choice in open_ones if choice.more_seconds is not None]
     if len(known) < len(open_ones):
         return [words]
     more = quantities.format_count(sum(known))
-    return [f"{words}: about {more} s more of measuring would settle {'them' if len(known) > 1 else 'it'}"]
+    if len(known) == 1:
+        return [say("{open}: about {seconds} s more of measuring would settle it", open=words, seconds=more)]
+    return [say("{open}: about {seconds} s more of measuring would settle them", open=words, seconds=more)]
 
 
 def _ties(measured: list[Choice], margin: float) -> list[str]:
@@ -63,8 +73,12 @@ def _ties(measured: list[Choice], margin: float) -> list[str]:
         return []
     needed = [seconds_to_settle(choice.ratio, margin) for choice in untold]
     known = [seconds for seconds in needed if seconds is not None]
-    those = count_of(len(untold), "trial is", "trials are")
-    words = f"{those} not told apart from the recommended one"
+    words = (
+        say("1 trial is not told apart from the recommended one")
+        if len(untold) == 1
+        else say("{count} trials are not told apart from the recommended one", count=len(untold))
+    )
     if len(known) < len(needed):
-        return [f"{words}, and no reasonable time would do that"]
-    return [f"{words}: about {quantities.format_count(max(known))} s more for each pair would do that"]
+        return [say("{untold}, and no reasonable time would do that", untold=words)]
+    more = quantities.format_count(max(known))
+    return [say("{untold}: about {seconds} s more for each pair would do that", untold=words, seconds=more)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import headlines, notes
 from edgedyno.controller.lab.verdict.choices import Candidate, examine, make_choices
 from edgedyno.controller.lab.verdict.comparisons import compare_precisions, corrected_level
@@ -88,7 +89,10 @@ def _judge_group(results: list[Result], spec: JobSpec, book: SampleBook) -> Verd
             *notes.soak_notes(results, labels),
             *notes.stage_notes(choices),
             *notes.validity_notes(results),
-            *[f"Samples of a trial cannot be read: {reason}." for reason in book.unreadable.values()],
+            *[
+                say("Samples of a trial cannot be read: {reason}.", reason=reason)
+                for reason in book.unreadable.values()
+            ],
         ],
         level=LEVEL,
         margin=margin,

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from edgedyno.core.precision import name_precision
+from edgedyno.controller.lab.language import say
+from edgedyno.controller.lab.verdict.phrases import listed, threads_in_words
+from edgedyno.core.precision import name_precision, ran_otherwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,13 +35,22 @@ def label_trials(results: Iterable[Result]) -> dict[str, str]:
 
 def describe_setting(result: Result, *, varying: Iterable[str]) -> str:
     """Write threads, and cores and batch where those vary."""
-    return ", ".join(_PARTS[name](result) for name in _SETTING if name == "threads" or name in varying)
+    return listed(_PARTS[name](result) for name in _SETTING if name == "threads" or name in varying)
 
 
 def varying_settings(results: Iterable[Result]) -> set[str]:
     """Return which of the settings take several values."""
     trials = list(results)
     return {name for name in _SETTING if len({getattr(result, name) for result in trials}) > 1}
+
+
+def precision_in_words(result: Result) -> str:
+    """Write the precision with the variant's name, and what ran instead: `FP16 (ran FP32)`."""
+    ran = ran_otherwise(result)
+    if ran is None:
+        return name_precision(result)
+    asked = f"{result.precision.upper()} {result.variant}".rstrip()
+    return say("{asked} (ran {ran})", asked=asked, ran=say("mixed") if ran == "mixed" else ran.upper())
 
 
 def runtime_name(result: Result) -> str:
@@ -70,17 +81,18 @@ def _label(result: Result, kept: set[str], several: set[str]) -> str:
 
 
 def _cores(result: Result) -> str:
-    return f"{result.cores} cores" if result.cores.replace("_", "").isalpha() else f"cores {result.cores}"
+    named = result.cores.replace("_", "").isalpha()
+    return say("{name} cores", name=result.cores) if named else say("cores {cpus}", cpus=result.cores)
 
 
 _PARTS: dict[str, Callable[[Result], str]] = {
-    "precision": name_precision,
+    "precision": precision_in_words,
     "runtime": lambda result: result.runtime,
-    "runtime_version": lambda result: result.runtime_version or "no version",
+    "runtime_version": lambda result: result.runtime_version or say("no version"),
     "format": lambda result: result.format,
-    "threads": lambda result: f"{result.threads} thread{'s' if result.threads != 1 else ''}",
+    "threads": lambda result: threads_in_words(result.threads),
     "cores": _cores,
-    "batch": lambda result: f"batch {result.batch}",
+    "batch": lambda result: say("batch {size}", size=result.batch),
     "scenario": lambda result: result.scenario,
 }
 _OPTIONAL = _PARTS.keys() - {"precision", "threads"}

@@ -45,6 +45,8 @@ class Judgement(Struct, frozen=True):
     """How far the value is beyond the limit, as a share of the limit; None when met or unknown."""
     settle: str | None = None
     """What would settle it, when undecided."""
+    more_images: float | None = None
+    """Estimate of how many more images that takes, where images would do."""
 
 
 class RatioInterval(Struct, frozen=True):

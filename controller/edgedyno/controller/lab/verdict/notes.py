@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.labels import runtime_name
+from edgedyno.controller.lab.verdict.phrases import all_of, in_brackets, sentences
 from edgedyno.controller.lab.verdict.states import is_simulated, void_reason
 from edgedyno.core.precision import ran_otherwise
 from edgedyno.core.scenario import rank_flips
@@ -28,16 +30,28 @@ def effective_precision_notes(results: list[Result]) -> list[str]:
     for result in results:
         ran = ran_otherwise(result)
         if result.status == "ok" and ran is not None:
-            why = f" ({result.effective_precision_detail})" if result.effective_precision_detail else ""
+            why = result.effective_precision_detail or ""
             found.setdefault((result.precision.upper(), ran), {}).setdefault(runtime_name(result), why)
     return [note for (asked, ran), where in found.items() for note in _ran_as(asked, ran, where)]
 
 
 def _ran_as(asked: str, ran: str, where: dict[str, str]) -> list[str]:
-    gain = ": no gain to expect from it here." if ran == "fp32" else "."
+    gain = say("no gain to expect from it here") if ran == "fp32" else ""
     if len(where) < MANY_RUNTIMES:
-        return [f"{asked} ran as {ran} on {runtime}{why}{gain}" for runtime, why in where.items()]
-    return [f"{asked} ran as {ran} on {_join(list(where))}{gain} `results show TRIAL` tells what each did."]
+        told = [(in_brackets(runtime, why), "") for runtime, why in where.items()]
+    else:
+        told = [(all_of(list(where)), say("`results show TRIAL` tells what each did."))]
+    return [
+        sentences(
+            say(
+                "{asked} ran as {ran} on {runtime}: {gain}.", asked=asked, ran=ran, runtime=runtime, gain=gain
+            )
+            if gain
+            else say("{asked} ran as {ran} on {runtime}.", asked=asked, ran=ran, runtime=runtime),
+            more,
+        )
+        for runtime, more in told
+    ]
 
 
 def flip_notes(comparisons: list[Comparison]) -> list[str]:
@@ -52,8 +66,13 @@ def flip_notes(comparisons: list[Comparison]) -> list[str]:
         slower = _settings(group, "slower", runtime=several)
         if faster and slower:
             notes.append(
-                f"The choice flips: {precision.upper()} is faster than {other.upper()} at "
-                f"{_join(faster)}, slower at {_join(slower)}."
+                say(
+                    "The choice flips: {precision} is faster than {other} at {faster}, slower at {slower}.",
+                    precision=precision.upper(),
+                    other=other.upper(),
+                    faster=all_of(faster),
+                    slower=all_of(slower),
+                )
             )
     return notes
 
@@ -63,17 +82,24 @@ def accuracy_notes(recommended: Result | None, require: Require) -> list[str]:
     if recommended is None or require.accuracy is not None or require.accuracy_drop is not None:
         return []
     if recommended.accuracy is None:
-        reason = recommended.accuracy_reason or "it was not measured"
-        return [f"Accuracy did not enter this answer: {reason}."]
+        reason = recommended.accuracy_reason or say("it was not measured")
+        return [say("Accuracy did not enter this answer: {reason}.", reason=reason)]
     drop = recommended.accuracy_drop
     if drop is None or drop.value < WORTH_NAMING:
         return []
-    interval = ""
-    if drop.low is not None and drop.high is not None:
-        span = quantities.format_interval(drop.low, drop.high, quantities.format_points)
-        interval = f" ({span})"
     lost = quantities.format_points(drop.value)
-    return [f"The recommended trial loses {lost} of accuracy{interval}; the job sets no limit for that."]
+    if drop.low is None or drop.high is None:
+        return [
+            say("The recommended trial loses {lost} of accuracy; the job sets no limit for that.", lost=lost)
+        ]
+    interval = quantities.format_interval(drop.low, drop.high, quantities.format_points)
+    return [
+        say(
+            "The recommended trial loses {lost} of accuracy ({interval}); the job sets no limit for that.",
+            lost=lost,
+            interval=interval,
+        )
+    ]
 
 
 def validity_notes(results: list[Result]) -> list[str]:
@@ -82,9 +108,11 @@ def validity_notes(results: list[Result]) -> list[str]:
     notes = []
     # Where all of them are void the answer itself says so.
     if void and any(result.status == "ok" and result.validity.valid for result in results):
-        reasons = quantities.merge_alike(void_reason(result) for result in void)
+        reasons = all_of(quantities.merge_alike(void_reason(result) for result in void))
         notes.append(
-            f"{count_of(len(void), 'trial is', 'trials are')} void and not ranked: {_join(reasons)}."
+            say("1 trial is void and not ranked: {reasons}.", reasons=reasons)
+            if len(void) == 1
+            else say("{count} trials are void and not ranked: {reasons}.", count=len(void), reasons=reasons)
         )
     return notes
 
@@ -94,7 +122,12 @@ def simulation_notes(results: list[Result]) -> list[str]:
     names = dict.fromkeys(runtime_name(result) for result in results if is_simulated(result))
     if not names:
         return []
-    return [f"{_join(list(names))} simulates: its accuracy counts, its speed is not known and not ranked."]
+    return [
+        say(
+            "{runtimes} simulates: its accuracy counts, its speed is not known and not ranked.",
+            runtimes=all_of(list(names)),
+        )
+    ]
 
 
 def stage_notes(choices: list[Choice]) -> list[str]:
@@ -113,11 +146,16 @@ def stage_notes(choices: list[Choice]) -> list[str]:
     if beside <= latency.p50:
         return []
     write = quantities.format_seconds
-    note = (
-        f"The inference is not the longest part: preparing an image takes {write(before.p50)} here and decoding "
-        f"the output {write(after.p50)}, together {quantities.format_times(beside / latency.p50)} the inference "
-        f"of {choice.label} ({write(latency.p50)}); end to end {write(choice.end_to_end_seconds)}, the sum of "
-        f"the three medians."
+    note = say(
+        "The inference is not the longest part: preparing an image takes {before} here and decoding the output "
+        "{after}, together {times} the inference of {trial} ({inference}); end to end {total}, the sum of the "
+        "three medians.",
+        before=write(before.p50),
+        after=write(after.p50),
+        times=quantities.format_times(beside / latency.p50),
+        trial=choice.label,
+        inference=write(latency.p50),
+        total=write(choice.end_to_end_seconds),
     )
     return [note]
 
@@ -135,28 +173,24 @@ def soak_notes(results: list[Result], labels: dict[str, str]) -> list[str]:
 def _turned(flip: Flip, fresh: Soak, sustained: Soak) -> str:
     first = _pair(fresh.first_p50, sustained.first_p50)
     last = _pair(sustained.last_p50, fresh.last_p50)
-    return (
-        f"Sustained load turns the order round: {flip.fresh} is faster at first ({first}), "
-        f"{flip.sustained} at the last ({last}). The ranking goes by the last."
+    return say(
+        "Sustained load turns the order round: {fresh} is faster at first ({first}), {sustained} at the last "
+        "({last}). The ranking goes by the last.",
+        fresh=flip.fresh,
+        first=first,
+        sustained=flip.sustained,
+        last=last,
     )
 
 
 def _pair(seconds: float, other_seconds: float) -> str:
     write = quantities.format_seconds
-    return f"{write(seconds)} against {write(other_seconds)}"
+    return say("{setting} against {other}", setting=write(seconds), other=write(other_seconds))
 
 
 def _settings(group: list[Comparison], conclusion: str, *, runtime: bool) -> list[str]:
     return [
-        f"{item.setting} of {item.runtime}" if runtime else item.setting
+        say("{setting} of {runtime}", setting=item.setting, runtime=item.runtime) if runtime else item.setting
         for item in group
         if item.conclusion == conclusion and item.setting == item.other_setting
     ]
-
-
-def _join(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def count_of(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.phrases import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +35,7 @@ class Objective:
     """How one scenario is ranked."""
 
     best: str
-    """What the first of the ranking is."""
+    """Template of what the first of the ranking is."""
     figure: Callable[[Result | Choice], Figure | None]
     write: Callable[[Result], str]
     """The figure in words, with its interval."""
@@ -48,7 +50,7 @@ def objective_of(result: Result | Choice) -> Objective:
 
 def best_of(scenario: str) -> str:
     """Return what the first of a scenario's ranking is."""
-    return _of(scenario).best
+    return say(_of(scenario).best)
 
 
 def _of(scenario: str) -> Objective:
@@ -116,7 +118,9 @@ def write_short(trial: Result | Choice) -> str:
 
 def write_missed(deadlines: Deadlines) -> str:
     """Write how many deadlines were missed."""
-    return f"{deadlines.missed} of {deadlines.arrivals} deadlines missed"
+    return say(
+        "{missed} of {arrivals} deadlines missed", missed=deadlines.missed, arrivals=deadlines.arrivals
+    )
 
 
 def _latency(result: Result | Choice) -> Figure | None:
@@ -146,45 +150,50 @@ def _sustained(result: Result | Choice) -> Figure | None:
 
 def _write_latency(result: Result) -> str:
     figure = _latency(result)
-    return f"median {_with_interval(figure, quantities.format_seconds)}" if figure else "not measured"
+    if figure is None:
+        return say("not measured")
+    return say("median {figure}", figure=with_interval(figure, quantities.format_seconds))
 
 
 def _write_deadlines(result: Result) -> str:
     figure = _latency(result)
     if figure is None:
-        return "not measured"
-    parts = [f"median from arrival {_with_interval(figure, quantities.format_seconds)}"]
+        return say("not measured")
+    parts = [say("median from arrival {figure}", figure=with_interval(figure, quantities.format_seconds))]
     parts += [write_missed(result.deadlines)] if result.deadlines else []
-    return ", ".join(parts)
+    return listed(parts)
 
 
 def _write_throughput(result: Result) -> str:
     figure = _throughput(result)
     if figure is None:
-        return "not measured"
+        return say("not measured")
     low, high = (1 / figure.high if figure.high else None), (1 / figure.low if figure.low else None)
-    return _with_interval(Figure(1 / figure.value, low, high), quantities.format_rate)
+    return with_interval(Figure(1 / figure.value, low, high), quantities.format_rate)
 
 
 def _write_soak(result: Result) -> str:
     figure = _sustained(result)
     if figure is None:
-        return "not measured"
-    words = f"median at the last {_with_interval(figure, quantities.format_seconds)}"
-    return f"{words}, {result.soak.slowdown.value:.2f} times the first" if result.soak else words
+        return say("not measured")
+    words = say("median at the last {figure}", figure=with_interval(figure, quantities.format_seconds))
+    if result.soak is None:
+        return words
+    return listed([words, say("{factor:.2f} times the first", factor=result.soak.slowdown.value)])
 
 
-def _with_interval(figure: Figure, write: Callable[[float], str]) -> str:
+def with_interval(figure: Figure, write: Callable[[float], str]) -> str:
+    """Write a figure, with its interval where it has one."""
     if figure.low is None or figure.high is None:
         return write(figure.value)
-    return f"{write(figure.value)}, {quantities.format_interval(figure.low, figure.high, write)}"
+    return listed([write(figure.value), quantities.format_interval(figure.low, figure.high, write)])
 
 
 _OBJECTIVES = {
-    "single-stream": Objective("the fastest", _latency, _write_latency, paired=True),
+    "single-stream": Objective(phrase("the fastest"), _latency, _write_latency, paired=True),
     "fixed-rate": Objective(
-        "the best by missed deadlines and then by latency", _latency, _write_deadlines, paired=True
+        phrase("the best by missed deadlines and then by latency"), _latency, _write_deadlines, paired=True
     ),
-    "throughput": Objective("the highest throughput", _throughput, _write_throughput, paired=True),
-    "soak": Objective("the fastest in the long run", _sustained, _write_soak, paired=False),
+    "throughput": Objective(phrase("the highest throughput"), _throughput, _write_throughput, paired=True),
+    "soak": Objective(phrase("the fastest in the long run"), _sustained, _write_soak, paired=False),
 }

@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.core.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def merge_numbers(texts: list[str]) -> str:
     spans = []
     for column in columns:
         low, high = min(column, key=float), max(column, key=float)
-        spans.append(low if low == high else f"{low} to {high}")
+        spans.append(low if low == high else say("{low} to {high}", low=low, high=high))
     return parts[0] + "".join(span + part for span, part in zip(spans, parts[1:], strict=True))
 
 
@@ -80,7 +81,7 @@ def merge_alike(texts: Iterable[str]) -> list[str]:
 
 def format_times(factor: float) -> str:
     """Write `2.3 times`, two digits."""
-    return f"{float(f'{factor:.2g}'):g} times"
+    return say("{factor} times", factor=f"{float(f'{factor:.2g}'):g}")
 
 
 def format_level(level: float) -> str:
@@ -98,12 +99,13 @@ def format_span(low: float, high: float, write: Callable[[float], str]) -> str:
     """Write `low to high`, with the unit once where both have the same."""
     first, last = write(low), write(high)
     number, _, unit = first.partition(" ")
-    return f"{number} to {last}" if unit and last.endswith(f" {unit}") else f"{first} to {last}"
+    short = unit and last.endswith(f" {unit}")
+    return say("{low} to {high}", low=number if short else first, high=last)
 
 
 def format_interval(low: float, high: float, write: Callable[[float], str], level: float = 0.95) -> str:
     """Write `95 % interval low to high`."""
-    return f"{format_level(level)} interval {format_span(low, high, write)}"
+    return say("{level} interval {span}", level=format_level(level), span=format_span(low, high, write))
 
 
 def _significant(number: float) -> str:

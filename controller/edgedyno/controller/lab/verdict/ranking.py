@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict.comparisons import corrected_level
 from edgedyno.controller.lab.verdict.objectives import keep_deadlines_best, missed_ratio, seconds_of
 from edgedyno.controller.lab.verdict.ratios import conclude, measure_ratio
@@ -82,12 +83,12 @@ def _prefer(tied: list[Result]) -> tuple[Result, str | None]:
     if all(result.accuracy is not None for result in tied):
         best = max(_accuracy(result) for result in tied)
         remaining = [result for result in tied if _accuracy(result) >= best - SAME_ACCURACY]
-        ground = "its higher accuracy" if len(remaining) < len(tied) else None
-    for name, word in (("size_bytes", "its smaller file"), ("threads", "its fewer threads")):
+        ground = say("its higher accuracy") if len(remaining) < len(tied) else None
+    for name, word in (("size_bytes", phrase("its smaller file")), ("threads", phrase("its fewer threads"))):
         values = [getattr(result, name) for result in remaining]
         if len(remaining) > 1 and None not in values and len(set(values)) > 1:
             remaining = [result for result in remaining if getattr(result, name) == min(values)]
-            ground = ground or word
+            ground = ground or say(word)
     return min(remaining, key=seconds_of), ground
 
 

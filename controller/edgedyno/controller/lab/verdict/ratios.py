@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict.model import Conclusion, RatioInterval
 from edgedyno.controller.lab.verdict.objectives import figure_of, objective_of
 from edgedyno.core.errors import EdgedynoError
@@ -47,7 +48,11 @@ class SampleBook:
             self.unreadable[sha256] = f"{type(error).__name__}: {error}"
             return None
         if samples.trial != result.trial:
-            self.unreadable[sha256] = f"found samples of trial {samples.trial}, expected {result.trial}"
+            self.unreadable[sha256] = say(
+                "found samples of trial {found}, expected {expected}",
+                found=samples.trial,
+                expected=result.trial,
+            )
             return None
         return samples
 

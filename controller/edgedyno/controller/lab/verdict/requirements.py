@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.measured import QUANTITIES, Measured, Quantity
 from edgedyno.controller.lab.verdict.model import Judgement, Outcome
+from edgedyno.controller.lab.verdict.phrases import in_brackets, listed
+from edgedyno.controller.lab.verdict.settling import BY_IMAGES, settle_in_words
 
 if TYPE_CHECKING:
     from edgedyno.core.job import Require
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 
 # A public INT8 export of YOLOX-nano fell from 0.322 to 0.032 mAP; a loss of half is no trade any more.
 COLLAPSE_SHARE = 0.5
-# Beyond this an estimate of what would settle a requirement only says that the value lies on its limit.
-HOPELESS_FACTOR = 1e3
+_OPEN = phrase("{quantity} is not shown to hold: {found}")
+_CLEAR = phrase("{quantity} {found}")
 
 
 def judge_requirements(result: Result, require: Require) -> list[Judgement]:
@@ -41,27 +44,36 @@ def _judge(quantity: Quantity, limit: float, result: Result) -> Judgement:
     outcome = _outcome(quantity, limit, found)
     undecided = outcome == "undecided"
     text = _describe(quantity, limit, found)
+    settle, images = None, None
+    if undecided and found.low is not None and found.high is not None:
+        bounds = (found.value, found.low, found.high)
+        settle, images = settle_in_words(quantity.name, limit, bounds, result)
+    template = _OPEN if undecided else _CLEAR
     return Judgement(
         requirement=quantity.name,
         limit=limit,
         outcome=outcome,
         value=found.value,
-        text=f"{quantity.name} is not shown to hold: {text}" if undecided else f"{quantity.name} {text}",
+        text=say(template, quantity=say(quantity.title), found=text),
         excess_ratio=_excess(quantity, limit, found.value) if outcome == "violated" else None,
-        settle=_settle(quantity, limit, found, result) if undecided else None,
+        settle=settle,
+        more_images=images,
     )
 
 
 def _judge_unknown(quantity: Quantity, limit: float, found: Measured) -> Judgement:
     least = found.at_least
     if least is not None and quantity.sense == "at most" and least > limit:
-        text = (
-            f"{quantity.name} is unknown, but {found.at_least_name} alone takes at least "
-            f"{quantity.write(least)}, limit {quantity.write(limit)}"
+        text = say(
+            "{quantity} is unknown, but {part} alone takes at least {least}, limit {limit}",
+            quantity=say(quantity.title),
+            part=found.at_least_name,
+            least=quantity.write(least),
+            limit=quantity.write(limit),
         )
         excess = _excess(quantity, limit, least)
         return Judgement(quantity.name, limit, "violated", None, text, excess_ratio=excess)
-    text = f"{quantity.name} cannot be judged: {found.reason}"
+    text = say("{quantity} cannot be judged: {reason}", quantity=say(quantity.title), reason=found.reason)
     return Judgement(quantity.name, limit, "undecided", None, text, settle=found.settle)
 
 
@@ -83,50 +95,31 @@ def _outcome(quantity: Quantity, limit: float, found: Measured) -> Outcome:
 def _describe(quantity: Quantity, limit: float, found: Measured) -> str:
     if found.value is None:
         return found.reason
-    parts = [quantity.write(found.value)]
+    text = quantity.write(found.value)
     if found.low is not None and found.high is not None:
         if found.high > found.low:
-            parts.append(f"({quantities.format_interval(found.low, found.high, quantity.write)})")
+            text = in_brackets(text, quantities.format_interval(found.low, found.high, quantity.write))
     elif quantity.by_interval:
-        parts.append("(without an interval)")
-    if found.scope:
-        parts.append(f"({found.scope})")
-    return f"{' '.join(parts)}, {_against(quantity, limit, found.value)}"
+        text = in_brackets(text, say("without an interval"))
+    return listed([in_brackets(text, found.scope), _against(quantity, limit, found.value)])
 
 
 def _against(quantity: Quantity, limit: float, value: float) -> str:
     """Name the limit, and how far the value is beyond it."""
     beyond = value - limit if quantity.sense == "at most" else limit - value
     if beyond <= 0:
-        return f"limit {quantity.write(limit)}"
-    points = quantity.name in {"accuracy", "accuracy_drop"} or limit == 0
+        return say("limit {limit}", limit=quantity.write(limit))
+    points = quantity.name in BY_IMAGES or limit == 0
     distance = quantities.format_points(beyond) if points else quantities.format_percent(beyond / abs(limit))
-    side = "above" if quantity.sense == "at most" else "below"
-    return f"{distance} {side} the limit of {quantity.write(limit)}"
+    if quantity.sense == "at most":
+        return say("{distance} above the limit of {limit}", distance=distance, limit=quantity.write(limit))
+    return say("{distance} below the limit of {limit}", distance=distance, limit=quantity.write(limit))
 
 
 def _excess(quantity: Quantity, limit: float, value: float) -> float | None:
     if limit == 0:
         return None
     return (value - limit if quantity.sense == "at most" else limit - value) / abs(limit)
-
-
-def _settle(quantity: Quantity, limit: float, found: Measured, result: Result) -> str | None:
-    """Say how much more would bring the interval to one side: its width falls with the root of the effort."""
-    if found.value is None or found.low is None or found.high is None:
-        return None
-    distance = abs(limit - found.value)
-    half = found.high - found.value if limit > found.value else found.value - found.low
-    if distance <= 0 or (half / distance) ** 2 > HOPELESS_FACTOR:
-        return "nothing soon: the value lies on the limit"
-    factor = (half / distance) ** 2
-    if quantity.name in {"accuracy", "accuracy_drop"} and result.accuracy is not None:
-        images = result.accuracy.images
-        return f"about {quantities.format_count(images * factor)} images ({images} were used)"
-    if quantity.name == "latency_p50" and result.latency_seconds is not None:
-        spent = result.latency_seconds.n * result.latency_seconds.mean
-        return f"about {quantities.format_count(max(spent * (factor - 1), 1))} s more"
-    return None
 
 
 def _collapse(result: Result) -> list[Judgement]:
@@ -139,10 +132,14 @@ def _collapse(result: Result) -> list[Judgement]:
     if drop.low < limit:
         return []
     interval = quantities.format_interval(drop.low, drop.high, quantities.format_points)
-    text = (
-        f"accuracy collapsed: {accuracy.metric} {quantities.format_ratio(accuracy.value)} against FP32's "
-        f"{quantities.format_ratio(reference)}, a drop of {quantities.format_points(drop.value)} "
-        f"({interval}); the job sets no limit, but half or more is lost"
+    text = say(
+        "accuracy collapsed: {metric} {value} against FP32's {reference}, a drop of {drop} ({interval}); the job "
+        "sets no limit, but half or more is lost",
+        metric=accuracy.metric,
+        value=quantities.format_ratio(accuracy.value),
+        reference=quantities.format_ratio(reference),
+        drop=quantities.format_points(drop.value),
+        interval=interval,
     )
     excess = (drop.value - limit) / limit
     return [Judgement("accuracy_collapse", limit, "violated", drop.value, text, excess_ratio=excess)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict.comparisons import compare_in_words, corrected_level
-from edgedyno.controller.lab.verdict.labels import describe_setting, varying_settings
+from edgedyno.controller.lab.verdict.labels import describe_setting, precision_in_words, varying_settings
 from edgedyno.controller.lab.verdict.model import RuntimeComparison
 from edgedyno.controller.lab.verdict.objectives import seconds_of
 from edgedyno.controller.lab.verdict.ranking import fastest
 from edgedyno.controller.lab.verdict.ratios import SampleBook, conclude, measure_ratio, seconds_to_settle
-from edgedyno.core.precision import name_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _names(results: Sequence[Result]) -> dict[_Engine, str]:
     engines = [_engine(result) for result in results]
     several = {name for name, _ in engines if sum(name == other for other, _ in engines) > 1}
     return {
-        (name, version): f"{name} {version or 'of no version'}" if name in several else name
+        (name, version): f"{name} {version or say('of no version')}" if name in several else name
         for name, version in engines
     }
 
@@ -68,8 +68,8 @@ def _compare(
 ) -> RuntimeComparison:
     ratio = measure_ratio(leader, other, book, level=level)
     ours, theirs = names[_engine(leader)], names[_engine(other)]
-    first = f"{ours} in {_what(leader, varying)}"
-    second = f"the best of {theirs}, {_what(other, varying)}"
+    first = say("{runtime} in {what}", runtime=ours, what=_what(leader, varying))
+    second = say("the best of {runtime}, {what}", runtime=theirs, what=_what(other, varying))
     return RuntimeComparison(
         trial=leader.trial,
         other=other.trial,
@@ -83,5 +83,6 @@ def _compare(
 
 
 def _what(result: Result, varying: set[str]) -> str:
-    words = name_precision(result)
-    return f"{words} at {describe_setting(result, varying=varying)}" if varying else words
+    words = precision_in_words(result)
+    setting = describe_setting(result, varying=varying)
+    return say("{precision} at {setting}", precision=words, setting=setting) if varying else words

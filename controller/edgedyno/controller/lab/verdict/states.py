@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
 from edgedyno.controller.lab.verdict.objectives import figure_of
+from edgedyno.controller.lab.verdict.phrases import one_by_one
 from edgedyno.controller.lab.verdict.ratios import HOPELESS_FACTOR
 from edgedyno.core.result import NOT_TRIED, SIMULATED
 
@@ -31,11 +33,11 @@ def standing_of(result: Result, ratio: RatioInterval | None, *, margin: float, b
     if result.status != "ok":
         return _without_numbers(result)
     if is_simulated(result):
-        return Standing("not settled", f"no latency: {result.latency_seconds_reason}")
+        return Standing("not settled", say("no latency: {reason}", reason=result.latency_seconds_reason))
     if not result.validity.valid:
         return Standing("void", void_reason(result))
     if result.eliminated:
-        return Standing("eliminated", "beaten beyond doubt")
+        return Standing("eliminated", say("beaten beyond doubt"))
     if result.settled is False:
         return _not_settled(result, ratio, margin, book)
     return Standing("settled", "")
@@ -55,12 +57,12 @@ def is_simulated(result: Result) -> bool:
 def void_reason(result: Result) -> str:
     """Say what disturbed the trial; how many rounds it was comes last."""
     reasons = sorted(result.validity.reasons, key=lambda reason: "rounds were void" in reason)
-    return "; ".join(reasons) or "the run calls itself invalid"
+    return one_by_one(reasons) or say("the run calls itself invalid")
 
 
 def _without_numbers(result: Result) -> Standing:
     failure = result.failure
-    text = failure.text if failure else "no reason was given"
+    text = failure.text if failure else say("no reason was given")
     if is_not_tried(result):
         return Standing("not tried", text)
     return Standing("failed" if result.status == "failed" else "skipped", text)
@@ -69,20 +71,24 @@ def _without_numbers(result: Result) -> Standing:
 def _not_settled(result: Result, ratio: RatioInterval | None, margin: float, book: SampleBook) -> Standing:
     width = _half_width(result)
     if width is None:
-        reason = result.latency_seconds_reason or "too few samples for an interval"
+        reason = result.latency_seconds_reason or say("too few samples for an interval")
         return Standing("not settled", reason)
-    asked = f"instead of ±{quantities.format_percent(margin)}"
-    what = f"{_half(width, margin)} {asked}"
+    asked = quantities.format_percent(margin)
+    what = say("{reached} instead of ±{asked}", reached=_half(width, margin), asked=asked)
     if width <= margin:
         width = (ratio.high - ratio.low) / 2 / ratio.value if ratio and ratio.paired else width
         if width <= margin:
-            return Standing("not settled", "time was up first")
-        what = f"its ratio to the best is known to {_half(width, margin)} {asked}"
+            return Standing("not settled", say("time was up first"))
+        reached = _half(width, margin)
+        what = say(
+            "its ratio to the best is known to {reached} instead of ±{asked}", reached=reached, asked=asked
+        )
     factor = (width / margin) ** 2 if margin > 0 else float("inf")
     if factor > HOPELESS_FACTOR:
-        return Standing("not settled", f"{what}; no reasonable time would do")
+        return Standing("not settled", say("{what}; no reasonable time would do", what=what))
     more = max(book.spent_seconds(result) * (factor - 1), 1.0)
-    return Standing("not settled", f"{what}; about {quantities.format_count(more)} s more needed", more)
+    text = say("{what}; about {seconds} s more needed", what=what, seconds=quantities.format_count(more))
+    return Standing("not settled", text, more)
 
 
 def _half(width: float, margin: float) -> str:

@@ -6,13 +6,15 @@ run are told in a line for each reason, those that a search left out in one line
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict import quantities
+from edgedyno.controller.lab.verdict.layout import columns_of, pad, wrap
 from edgedyno.controller.lab.verdict.objectives import write_short
+from edgedyno.controller.lab.verdict.phrases import in_brackets, listed
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice
@@ -42,26 +44,17 @@ def not_tried_text(choices: list[Choice]) -> str:
         return ""
     count = reasons.total()
     (most, times), *others = reasons.most_common()
-    share = f" ({times} of them; {len(others)} other reasons)" if others else ""
-    cells = "cell was" if count == 1 else "cells were"
-    return f"{count} {cells} not tried: {most}{share}"
-
-
-def wrap(text: str, width: int, indent: str, hanging: str | None = None) -> list[str]:
-    """Wrap a text so that no unit begins a line."""
-    lines = textwrap.wrap(
-        quantities.bind_units(text),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent if hanging is None else hanging,
-        break_on_hyphens=False,
-    )
-    return [line.replace(quantities.NO_BREAK, " ") for line in lines]
+    share = say("{count} of them; {others} other reasons", count=times, others=len(others)) if others else ""
+    reason = in_brackets(most, share)
+    if count == 1:
+        return say("1 cell was not tried: {reason}", reason=reason)
+    return say("{count} cells were not tried: {reason}", count=count, reason=reason)
 
 
 def state_words(choice: Choice) -> str:
     """Write a trial's state with its reason."""
-    return f"{choice.state}: {choice.state_text}" if choice.state_text else choice.state
+    state = say(choice.state)
+    return say("{what}: {why}", what=state, why=choice.state_text) if choice.state_text else state
 
 
 def _beside_status(choice: Choice) -> str:
@@ -72,16 +65,16 @@ def _beside_status(choice: Choice) -> str:
 def _rows(choices: list[Choice], width: int) -> list[str]:
     cells = _cells(choices)
     lines = _aligned(cells)
-    if max(map(len, lines)) > width:
+    if max(map(columns_of, lines)) > width:
         return _stacked(choices, _aligned([row[2:] for row in cells]), width)
-    used = max(map(len, lines)) + 2
+    used = max(map(columns_of, lines)) + 2
     if width - used >= LEAST_STATE_WIDTH:
         return _beside(choices, lines, used, width)
     return [lines[0], *_beneath(choices, [[line] for line in lines[1:]], width)]
 
 
 def _cells(choices: list[Choice]) -> list[_Row]:
-    columns = [("", "trial", *_measured_heads(choices), "accuracy", "drop", "status")]
+    columns = [("", say("trial"), *_measured_heads(choices), say("accuracy"), say("drop"), say("status"))]
     rows = [*columns, *(_row(choice) for choice in choices)]
     kept = [
         place
@@ -94,10 +87,11 @@ def _cells(choices: list[Choice]) -> list[_Row]:
 def _measured_heads(choices: list[Choice]) -> tuple[str, ...]:
     kind = choices[0].scenario.partition(" ")[0]
     if kind == "throughput":
-        return ("throughput", "median")
+        return (say("throughput"), say("median"))
     if kind == "soak":
-        return ("last", "to first", "throttled")
-    return ("median", "p95", "missed") if kind == "fixed-rate" else ("median", "p95")
+        return (say("last"), say("to first"), say("throttled"))
+    plain = (say("median"), "p95")
+    return (*plain, say("missed")) if kind == "fixed-rate" else plain
 
 
 def _row(choice: Choice) -> _Row:
@@ -107,7 +101,7 @@ def _row(choice: Choice) -> _Row:
         *_measured(choice),
         quantities.format_ratio(choice.accuracy.value) if choice.accuracy else "-",
         quantities.format_points(choice.accuracy_drop.value) if choice.accuracy_drop else "-",
-        choice.status,
+        say(choice.status),
     )
 
 
@@ -133,28 +127,28 @@ def _soaked(choice: Choice) -> tuple[str, str]:
     after = soak.throttled_after_seconds
     return (
         f"x{soak.slowdown.value:.2f}",
-        "no" if after is None else f"after {quantities.format_seconds(after)}",
+        say("no") if after is None else say("after {time}", time=quantities.format_seconds(after)),
     )
 
 
 def _aligned(rows: list[_Row]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        INDENT + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        INDENT + "  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
 
 
 def _beside(choices: list[Choice], lines: list[str], used: int, width: int) -> list[str]:
     """Put the state into a last column; a long reason stands there once for neighbours that share it."""
-    table = [f"{lines[0]:{used}}state"]
+    table = [pad(lines[0], used) + say("state")]
     above = ""
     for choice, line in zip(choices, lines[1:], strict=True):
         words = _beside_status(choice)
-        shown = "as above" if words == above and len(words) > width - used else words
+        shown = say("as above") if words == above and columns_of(words) > width - used else words
         above = words
         first, *rest = wrap(shown, width - used, "")
-        table += [f"{line:{used}}{first}", *(" " * used + more for more in rest)]
+        table += [pad(line, used) + first, *(" " * used + more for more in rest)]
     return table
 
 
@@ -166,9 +160,10 @@ def _beneath(choices: list[Choice], blocks: list[list[str]], width: int) -> list
         members = list(group)
         table += [line for _, block in members for line in block]
         if members[0][0].state != "settled":
-            of_all = f"these {len(members)}: " if len(members) > 1 else ""
             words = quantities.merge_numbers([state_words(choice) for choice, _ in members])
-            table += wrap(of_all + words, width, INDENT * 4, INDENT * 5)
+            if len(members) > 1:
+                words = say("these {count}: {words}", count=len(members), words=words)
+            table += wrap(words, width, INDENT * 4, INDENT * 5)
     return table
 
 
@@ -195,5 +190,10 @@ def _skipped(choices: list[Choice], width: int) -> list[str]:
     return [
         line
         for reason, labels in reasons.items()
-        for line in wrap(f"skipped: {', '.join(labels)}: {reason}", width, INDENT, INDENT * 2)
+        for line in wrap(
+            say("skipped: {trials}: {reason}", trials=listed(labels), reason=reason),
+            width,
+            INDENT,
+            INDENT * 2,
+        )
     ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
-from edgedyno.controller.lab.verdict.table import INDENT, choice_table, wrap
+from edgedyno.controller.lab.verdict.layout import wrap
+from edgedyno.controller.lab.verdict.phrases import listed, one_by_one
+from edgedyno.controller.lab.verdict.table import INDENT, choice_table
 
 if TYPE_CHECKING:
     from edgedyno.controller.lab.verdict.model import Choice, Comparison, Verdict
@@ -19,22 +22,23 @@ def verdict_lines(verdict: Verdict, *, width: int = WIDTH) -> list[str]:
     The table may be as wide as that; running text stays within WIDTH, where it reads best.
     """
     text_width = min(width, WIDTH)
-    lines = [f"{verdict.model} on {verdict.board}: {verdict.answer.upper()}"]
+    answer = say(verdict.answer).upper()
+    lines = [say("{model} on {board}: {answer}", model=verdict.model, board=verdict.board, answer=answer)]
     lines += wrap(verdict.headline, text_width, INDENT)
-    lines += ["", "Choices", *choice_table(verdict.choices, width=width)]
+    lines += ["", say("Choices"), *choice_table(verdict.choices, width=width)]
     judged = [
         choice for choice in verdict.choices if choice.status in {"acceptable", "undecided", "rejected"}
     ]
     if judged:
-        lines += ["", "Why not the others" if verdict.recommended else "Why"]
+        lines += ["", say("Why not the others") if verdict.recommended else say("Why")]
         lines += [line for group in group_by_reasons(judged) for line in _why(group, text_width)]
     if verdict.runtimes:
-        lines += ["", "Runtime against runtime"]
+        lines += ["", say("Runtime against runtime")]
         lines += [line for item in verdict.runtimes for line in _item(item.text, text_width)]
     if verdict.comparisons:
-        lines += ["", "Precision against precision", *_comparisons(verdict.comparisons, text_width)]
+        lines += ["", say("Precision against precision"), *_comparisons(verdict.comparisons, text_width)]
     if verdict.notes:
-        lines += ["", "Notes", *[line for note in verdict.notes for line in _item(note, text_width)]]
+        lines += ["", say("Notes"), *[line for note in verdict.notes for line in _item(note, text_width)]]
     return [*lines, "", *wrap(verdict.confidence, text_width, INDENT)]
 
 
@@ -60,6 +64,10 @@ def _item(text: str, width: int) -> list[str]:
 
 
 def _why(group: list[Choice], width: int) -> list[str]:
-    labels = ", ".join(choice.label for choice in group)
-    reasons = "; ".join(group[0].reasons)
-    return wrap(f"{labels}: {group[0].status}: {reasons}", width, "  - ", "    ")
+    text = say(
+        "{trials}: {status}: {reasons}",
+        trials=listed(choice.label for choice in group),
+        status=say(group[0].status),
+        reasons=one_by_one(group[0].reasons),
+    )
+    return _item(text, width)

@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -68,7 +69,9 @@ class Drawing:
         """Return the SVG; `key` is unique in the page, title and description serve who cannot see it."""
         buffer = io.StringIO()
         settings: Any = {**_SETTINGS, "svg.hashsalt": key}
-        with _LOCK, mpl.rc_context(settings):
+        with _LOCK, mpl.rc_context(settings), warnings.catch_warnings():
+            # Text stays text: it is the reader's fonts that have its glyphs, not the one that lays it out.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
             self.figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
         return _finish(buffer.getvalue(), key, title, description)
 

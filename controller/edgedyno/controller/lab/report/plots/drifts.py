@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.report.plots.canvas import COLOUR, Drawing, colour_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from numpy.typing import NDArray
 
-    from edgedyno.controller.lab.report.texts import Texts
     from edgedyno.controller.lab.verdict import Choice
     from edgedyno.core.result import Samples
 
@@ -38,9 +38,7 @@ class _Series(NamedTuple):
     valid: NDArray[np.bool_]
 
 
-def draw_drifts(
-    choices: Sequence[tuple[Choice, Samples | None]], texts: Texts, key: str
-) -> tuple[list[Drift], bool]:
+def draw_drifts(choices: Sequence[tuple[Choice, Samples | None]], key: str) -> tuple[list[Drift], bool]:
     """Draw a panel for each trial, all on one scale; also tell whether any burst is invalid."""
     series = [one for choice, samples in choices if (one := _series(choice, samples)) is not None]
     if not series:
@@ -50,7 +48,7 @@ def draw_drifts(
     spread = max(float(np.percentile(np.abs(one.deviations), 98)) for one in series)
     reach = min(max(spread * 1.15, LEAST_RANGE), MOST_RANGE)
     panels = [
-        Drift(one.choice.label, _draw(one, (start, end), reach, texts, f"{key}-{index}"))
+        Drift(one.choice.label, _draw(one, (start, end), reach, f"{key}-{index}"))
         for index, one in enumerate(series)
     ]
     return panels, any(not one.valid.all() for one in series)
@@ -75,7 +73,7 @@ def _series(choice: Choice, samples: Samples | None) -> _Series | None:
     )
 
 
-def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, key: str) -> Markup:
+def _draw(one: _Series, span: tuple[float, float], reach: float, key: str) -> Markup:
     start, end = span
     drawing = Drawing(HEIGHT, width=WIDTH, left=38, right=12, top=8, bottom=22)
     axes = drawing.axes
@@ -96,7 +94,8 @@ def _draw(one: _Series, span: tuple[float, float], reach: float, texts: Texts, k
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} s")
     axes.tick_params(labelsize=9.5)
     widest = float(np.max(np.abs(one.deviations))) * 100
-    return drawing.svg(key, f"{one.choice.label}: {texts.time_axis}", f"±{widest:.1f} % at most")
+    title = say("{label}: seconds into the run", label=one.choice.label)
+    return drawing.svg(key, title, say("±{share} % at most", share=f"{widest:.1f}"))
 
 
 def _nice(reach: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.report.plots.canvas import COLOUR, MARKER, colour_of
 from edgedyno.controller.lab.report.plots.rows import MARK, draw_rows
 from edgedyno.controller.lab.verdict.quantities import format_seconds, format_span
@@ -13,15 +14,12 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from edgedyno.controller.lab.report.texts import Texts
     from edgedyno.controller.lab.verdict import Choice
 
 MILLI = 1e3
 
 
-def draw_medians(
-    choices: Sequence[Choice], limit_seconds: float | None, texts: Texts, key: str
-) -> Markup | None:
+def draw_medians(choices: Sequence[Choice], limit_seconds: float | None, key: str) -> Markup | None:
     """Draw a bar from zero, a dot at the median and a whisker over its interval for each trial."""
     rows = [(choice, latency) for choice in choices if (latency := choice.latency_seconds) is not None]
     if not rows:
@@ -41,9 +39,9 @@ def draw_medians(
     axes.set_xlim(0, most * 1.04)
     if limit_seconds is not None and limit_seconds * MILLI < most * 1.04:
         axes.axvline(limit_seconds * MILLI, color=COLOUR["bad"], linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.set_xlabel(texts.milliseconds, fontsize=10)
-    words = "; ".join(f"{label}: {value}" for label, value in labels)
-    return drawing.svg(key, texts.medians_title, words)
+    axes.set_xlabel(say("milliseconds"), fontsize=10)
+    words = say("; ").join(say("{label}: {text}", label=label, text=value) for label, value in labels)
+    return drawing.svg(key, say("Median latency with its 95 % interval"), words)
 
 
 def _value(choice: Choice) -> str:

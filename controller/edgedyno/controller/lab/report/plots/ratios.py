@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.report.plots.canvas import COLOUR, MARKER, SMALL, colour_of
 from edgedyno.controller.lab.report.plots.rows import MARK, draw_rows
 from edgedyno.controller.lab.verdict.comparisons import settings_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
+    from matplotlib.axes import Axes
 
-    from edgedyno.controller.lab.report.texts import Texts
     from edgedyno.controller.lab.verdict import Comparison, RatioInterval
+    from edgedyno.controller.lab.verdict.model import RuntimeComparison
 
 TICKS = (
     0.1,
@@ -44,32 +46,48 @@ TICKS = (
 MAX_TICKS = 8
 
 
-def draw_ratios(comparisons: Sequence[Comparison], margin: float, texts: Texts, key: str) -> Markup | None:
+class _Row(NamedTuple):
+    label: str
+    precision: str
+    ratio: RatioInterval
+
+
+def draw_ratios(comparisons: Sequence[Comparison], margin: float, key: str) -> Markup | None:
     """Draw a whisker for each comparison with FP32; hollow marks were not measured side by side."""
+    several = len({item.runtime for item in comparisons}) > 1
     rows = [
-        (item, ratio)
+        _Row(_label(item, runtime=several), item.precision, ratio)
         for item in comparisons
         if item.other_precision == "fp32" and (ratio := item.ratio) is not None
     ]
+    sides = (say("← faster than FP32"), say("slower than FP32 →"))
+    return _draw(rows, margin, key, say("Each precision against FP32"), sides)
+
+
+def draw_runtimes(
+    comparisons: Sequence[RuntimeComparison], labels: Mapping[str, str], margin: float, key: str
+) -> Markup | None:
+    """Draw the trial to deploy against the best of each other runtime; `labels` names trials."""
+    rows = [
+        _Row(labels.get(item.other, item.other_runtime), "other", ratio)
+        for item in comparisons
+        if (ratio := item.ratio) is not None
+    ]
+    sides = (say("← the trial to deploy is faster"), say("it is slower →"))
+    return _draw(rows, margin, key, say("Runtime against runtime"), sides)
+
+
+def _draw(rows: Sequence[_Row], margin: float, key: str, title: str, sides: tuple[str, str]) -> Markup | None:
     if not rows:
         return None
-    several = len({item.runtime for item in comparisons}) > 1
-    labels = [(_label(item, texts, runtime=several), _value(ratio)) for item, ratio in rows]
-    drawing = draw_rows(labels)
+    drawing = draw_rows([(row.label, _value(row.ratio)) for row in rows])
     axes = drawing.axes
     axes.axvspan(1 / (1 + margin), 1 + margin, color=COLOUR["band"], linewidth=0)
     axes.axvline(1, color=COLOUR["muted"], linewidth=1.0)
-    for row, (item, ratio) in enumerate(rows):
-        y, colour = row + MARK, colour_of(item.precision)
-        axes.plot([ratio.low, ratio.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-        axes.vlines([ratio.low, ratio.high], y - 0.12, y + 0.12, color=colour, linewidth=1.4)
-        marker = MARKER.get(item.precision, "o")
-        face = colour if ratio.paired else COLOUR["surface"]
-        axes.plot(
-            ratio.value, y, marker, color=colour, markersize=6, markerfacecolor=face, markeredgecolor=colour
-        )
+    for place, row in enumerate(rows):
+        _whisker(axes, place + MARK, row)
     axes.set_xscale("log")
-    low, high = _limits([ratio for _, ratio in rows], margin)
+    low, high = _limits([row.ratio for row in rows], margin)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(FixedLocator(_ticks(low, high)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -81,19 +99,30 @@ def draw_ratios(comparisons: Sequence[Comparison], margin: float, texts: Texts, 
         "va": "top",
     }
     drop = -26 / (drawing.height * axes.get_position().height)
-    axes.text(0, drop, f"← {texts.faster}", ha="left", **below)
-    axes.text(1, drop, f"{texts.slower} →", ha="right", **below)
-    words = "; ".join(f"{label}: {value}" for label, value in labels)
-    return drawing.svg(key, texts.ratios_title, words)
+    axes.text(0, drop, sides[0], ha="left", **below)
+    axes.text(1, drop, sides[1], ha="right", **below)
+    words = say("; ").join(say("{label}: {text}", label=row.label, text=_value(row.ratio)) for row in rows)
+    return drawing.svg(key, title, words)
 
 
-def _label(item: Comparison, texts: Texts, *, runtime: bool) -> str:
-    where = settings_in_words(item, runtime=runtime).replace("best of each", texts.best)
-    return f"{item.precision.upper()} · {where}"
+def _whisker(axes: Axes, y: float, row: _Row) -> None:
+    ratio, colour = row.ratio, colour_of(row.precision)
+    axes.plot([ratio.low, ratio.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+    axes.vlines([ratio.low, ratio.high], y - 0.12, y + 0.12, color=colour, linewidth=1.4)
+    face = colour if ratio.paired else COLOUR["surface"]
+    marker = MARKER.get(row.precision, "o")
+    axes.plot(
+        ratio.value, y, marker, color=colour, markersize=6, markerfacecolor=face, markeredgecolor=colour
+    )
+
+
+def _label(item: Comparison, *, runtime: bool) -> str:
+    return f"{item.precision.upper()} · {settings_in_words(item, runtime=runtime)}"
 
 
 def _value(ratio: RatioInterval) -> str:
-    return f"{ratio.value:.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
+    span = say("{low} to {high}", low=f"{ratio.low:.2f}", high=f"{ratio.high:.2f}")
+    return f"{ratio.value:.2f}  ({span})"
 
 
 def _limits(ratios: list[RatioInterval], margin: float) -> tuple[float, float]:

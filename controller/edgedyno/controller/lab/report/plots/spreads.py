@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from edgedyno.controller.lab.language import say
 from edgedyno.controller.lab.report.plots.canvas import COLOUR, colour_of
 from edgedyno.controller.lab.report.plots.rows import draw_rows
 from edgedyno.controller.lab.verdict.quantities import format_seconds
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from edgedyno.controller.lab.report.texts import Texts
     from edgedyno.controller.lab.verdict import Choice
     from edgedyno.core.result import Samples
 
@@ -33,13 +33,13 @@ class _Row(NamedTuple):
     deviations: NDArray[np.float64]
 
 
-def draw_spreads(choices: Sequence[tuple[Choice, Samples | None]], texts: Texts, key: str) -> Markup | None:
+def draw_spreads(choices: Sequence[tuple[Choice, Samples | None]], key: str) -> Markup | None:
     """Draw a density for each trial over the deviation from its median in percent."""
     rows = [row for choice, samples in choices if (row := _row(choice, samples)) is not None]
     if not rows:
         return None
     low, high = _range(rows)
-    labels = [(row.choice.label, _value(row, high, texts)) for row in rows]
+    labels = [(row.choice.label, _value(row, high)) for row in rows]
     drawing = draw_rows(labels, row_height=ROW_HEIGHT)
     axes = drawing.axes
     edges = np.linspace(low, high, BINS + 1)
@@ -52,10 +52,11 @@ def draw_spreads(choices: Sequence[tuple[Choice, Samples | None]], texts: Texts,
         _mark_tail(axes, row, base, high)
     axes.axvline(0, color=COLOUR["muted"], linewidth=0.8)
     axes.set_xlim(low * 100, high * 100)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0f} %" if value else "median")
+    middle = say("median")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0f} %" if value else middle)
     axes.set_xlabel("")
-    words = "; ".join(f"{label}: {value}" for label, value in labels)
-    return drawing.svg(key, texts.spread_title, words)
+    words = say("; ").join(say("{label}: {text}", label=label, text=value) for label, value in labels)
+    return drawing.svg(key, say("How latencies spread around each median"), words)
 
 
 def _row(choice: Choice, samples: Samples | None) -> _Row | None:
@@ -94,9 +95,10 @@ def _mark_tail(axes: Axes, row: _Row, base: float, high: float) -> None:
         axes.vlines(place * 100, base - 0.2, base, color=COLOUR["ink"], linewidth=1.4)
 
 
-def _value(row: _Row, high: float, texts: Texts) -> str:
+def _value(row: _Row, high: float) -> str:
     latency = row.choice.latency_seconds
     outside = int(np.sum(row.deviations > high))
     parts = [f"p95 {format_seconds(latency.p95)}"] if latency and latency.p95 is not None else []
-    parts += [f"{outside} of {len(row.deviations)} {texts.spread_outside}"] if outside else []
-    return ", ".join(parts)
+    if outside:
+        parts.append(say("{count} of {all} beyond", count=outside, all=len(row.deviations)))
+    return say(", ").join(parts)

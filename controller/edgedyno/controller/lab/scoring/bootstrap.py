@@ -22,6 +22,17 @@ _MAX_GROUPS = 200
 MIN_IMAGES = 5
 
 
+def counts_of(images: int) -> NDArray[np.int32] | None:
+    """Return how often each image (a row) counts in each resample and then in each part of the jackknife.
+
+    None where images are too few to tell a spread.
+    """
+    if images < MIN_IMAGES:
+        return None
+    columns = np.concatenate([draw_weights(images), leave_out(images)])
+    return np.ascontiguousarray(columns.T, dtype=np.int32)
+
+
 def draw_weights(images: int, *, resamples: int = RESAMPLES) -> Floats:
     """Return a row per resample and a column per image; each row adds up to the number of images."""
     generator = np.random.default_rng(_SEED)

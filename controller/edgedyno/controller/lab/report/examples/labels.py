@@ -1,0 +1,105 @@
+"""What the data set itself says about an image: its labelled boxes, its photographer and its licence."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from edgedyno.controller.lab.coco import category_ids, decode_instances
+from edgedyno.controller.lab.report.examples.changes import MATCHING_IOU, box_of, iou
+from edgedyno.core.errors import EdgedynoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgedyno.controller.lab.coco import CocoBox
+    from edgedyno.core.manifest import ResolvedJob
+    from edgedyno.core.result import Detection
+
+log = logging.getLogger(__name__)
+
+
+class _Licence(Struct, frozen=True):
+    id: int
+    name: str = ""
+
+
+class _Photograph(Struct, frozen=True):
+    id: int
+    license: int | None = None
+    flickr_url: str = ""
+
+
+class _Credits(Struct, frozen=True):
+    """The parts of a COCO file that tell whose the images are."""
+
+    images: list[_Photograph] = []
+    licenses: list[_Licence] = []
+
+
+class Labels:
+    """A data set's labelled boxes by image and by class of the model, and its credits."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[int, list[tuple[int, CocoBox]]] = {}
+        """By image: class of the model, box; crowds are left out."""
+        self.counts: dict[str, int] = {}
+        """Labelled boxes by class name."""
+        self.known = False
+        self._credits: dict[int, str] = {}
+
+    @classmethod
+    def of(cls, resolved: ResolvedJob, read: Callable[[str], bytes]) -> Labels:
+        """Read the labels of a job that detects; none where it has none or they cannot be read."""
+        labels = cls()
+        if resolved.annotations is None or resolved.model.task != "detect":
+            return labels
+        try:
+            data = read(resolved.annotations.sha256)
+            labels._take(data, resolved.class_names)
+        except (EdgedynoError, OSError, KeyError, msgspec.MsgspecError):
+            log.info("the report goes without labels", exc_info=True)
+        return labels
+
+    def _take(self, data: bytes, class_names: list[str]) -> None:
+        instances = decode_instances(data, file="annotations")
+        ids = category_ids(instances, class_names)
+        index = {category: place for place, category in enumerate(ids) if category is not None}
+        for box in instances.annotations:
+            place = index.get(box.category_id)
+            if place is None or box.iscrowd:
+                continue
+            self.boxes.setdefault(box.image_id, []).append((place, box))
+            name = class_names[place]
+            self.counts[name] = self.counts.get(name, 0) + 1
+        self.known = True
+        self._credit(msgspec.json.decode(data, type=_Credits))
+
+    def _credit(self, told: _Credits) -> None:
+        licences: dict[Any, str] = {one.id: one.name for one in told.licenses}
+        for image in told.images:
+            parts = [image.flickr_url, licences.get(image.license, "")]
+            self._credits[image.id] = ", ".join(part for part in parts if part)
+
+    def credit(self, image_id: int) -> str:
+        """Return whose an image is, as the data set tells; empty where it does not."""
+        return self._credits.get(image_id, "")
+
+    def found(self, image_id: int, detections: Sequence[Detection]) -> tuple[int, int, int]:
+        """Return how many labelled objects were found, how many there are, and how many boxes hit none."""
+        boxes = self.boxes.get(image_id, [])
+        free = set(range(len(boxes)))
+        for detection in detections:
+            hits = [
+                (iou(box_of(detection), boxes[at][1].bbox), -at)
+                for at in free
+                if boxes[at][0] == detection.class_index
+            ]
+            best, at = max(hits, default=(0.0, 0))
+            if best >= MATCHING_IOU:
+                free.discard(-at)
+        found = len(boxes) - len(free)
+        return found, len(boxes), len(detections) - found
