@@ -87,7 +87,7 @@ def _read(file: str) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _retold(language: str, text: str, depth: int) -> str:
-    if depth == 0 or (not text.isascii() and not any(one.isascii() and one.isalpha() for one in text)):
+    if depth == 0 or not text.isascii() and not any(one.isascii() and one.isalpha() for one in text):
         return text
     whole = records(language).get(text)
     if whole is not None:
