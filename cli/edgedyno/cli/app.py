@@ -63,6 +63,7 @@ jobs = _group("jobs", "Submit jobs and follow them.")
 boards = _group("boards", "See and label the boards of the fleet.")
 results = _group("results", "List, look into and export results.")
 models = _group("models", "Build and check the variants of a model.")
+datasets = _group("datasets", "Check labelled images before a job is run on them.")
 controller = _group("controller", "Run and keep the controller.")
 config = _group("config", "See the configuration in force.")
 
@@ -410,6 +411,40 @@ def models_build(
 
     order = Order(model, out, dataset, formats, precisions, builder or [], score, reduce_range)
     raise typer.Exit(build(order, as_json=as_json))
+
+
+@datasets.command("list")
+def datasets_list(*, as_json: Json = False) -> None:
+    """List the data sets that come with edgedyno."""
+    from edgedyno.cli.datasets import list_datasets
+
+    list_datasets(as_json=as_json)
+
+
+@datasets.command("check")
+def datasets_check(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of labelled images, an annotations file, or a data set's profile.",
+            metavar="PATH|NAME",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model whose classes the labels should be of.", metavar="MODEL"),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say what a data set holds, what is wrong with it, and how small a drop it could show.
+
+    COCO, YOLO, Pascal VOC, a folder for each class, and CSV are told by what is there. Ends with 1 where a job with
+    it would be refused.
+    """
+    from edgedyno.cli.datasets import check
+
+    raise typer.Exit(check(dataset, model=model, as_json=as_json))
 
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]

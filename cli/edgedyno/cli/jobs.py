@@ -41,11 +41,12 @@ def submit(path: Path, *, url: str, wait: bool, as_json: bool) -> int:
 
 def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], ResolvedJob]:
     """Submit the job in a file; return its id and boards, and what was submitted."""
+    from edgedyno.cli.intake import resolve_aloud
     from edgedyno.controller.lab.files import ContentStore
-    from edgedyno.controller.lab.resolve import load_job, resolve_job
+    from edgedyno.controller.lab.resolve import load_job
 
     store = ContentStore(cache_folder() / "store")
-    resolved = resolve_job(load_job(path), base=path.parent, store=store)
+    resolved = resolve_aloud(load_job(path), base=path.parent, store=store)
     files = [resolved.source, *resolved.calibration, *(image.file for image in resolved.images)]
     files += [each.file for each in resolved.known]
     files += [variant.file for variant in resolved.prebuilt if variant.file]

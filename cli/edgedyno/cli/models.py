@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.cli.intake import resolve_aloud
 from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.inspection import Inspection, Tensor, Trip, inspect_file
 from edgedyno.controller.lab.prebuilt import input_trip
 from edgedyno.controller.lab.profiles import find_profile, names_of
-from edgedyno.controller.lab.resolve import resolve_job
 from edgedyno.controller.lab.selftest.running import run_selftest, selftest_lines
 from edgedyno.core.job import JobSpec
 from edgedyno.core.profile import ModelProfile
@@ -96,7 +96,7 @@ def _check_profile(model: str, *, as_json: bool) -> int:
 def resolve(model: str, *, dataset: str | None) -> ResolvedJob:
     """Look a model and a data set up as a job would."""
     spec = JobSpec(name="build", model=model, dataset=dataset)
-    return resolve_job(spec, base=Path.cwd(), store=ContentStore(cache_folder() / "store"))
+    return resolve_aloud(spec, base=Path.cwd(), store=ContentStore(cache_folder() / "store"))
 
 
 def _plain(value: object) -> str:

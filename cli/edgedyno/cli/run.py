@@ -13,13 +13,14 @@ import msgspec
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
+from edgedyno.cli.intake import resolve_aloud
 from edgedyno.cli.notices import image_notices
 from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
 from edgedyno.cli.progress import BuildProgress, ExecutionProgress
 from edgedyno.cli.verdict import exit_code, known_language, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.resolve import load_job, resolve_job
+from edgedyno.controller.lab.resolve import load_job
 from edgedyno.controller.lab.variants import (
     build_variants,
     needs_reduce_range,
@@ -55,7 +56,7 @@ def run_job(
     spoken = known_language(language)
     spec = load_job(path)
     store = ContentStore(cache_folder() / "store")
-    resolved = resolve_job(spec, base=path.parent, store=store)
+    resolved = resolve_aloud(spec, base=path.parent, store=store)
     folder = _usable(out or Path("edgedyno-out") / spec.name)
     request = _prepare(resolved, store, folder, known_environments([_environment(text) for text in pythons]))
     with ExecutionProgress() as progress:

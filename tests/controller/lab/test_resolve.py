@@ -230,14 +230,15 @@ def test_missing_images_are_counted_and_the_first_are_named(base: Path, store: C
     for index in range(4):
         (base / f"images/0-{index:03}.png").unlink()
     error = _error(tiny.job(), base, store)
-    assert "4 of 6 images are missing" in str(error)
+    assert error.code == "dataset.image-missing"
+    assert "are not there: 4 (" in str(error)
     assert "0-002.png, …" in str(error)
 
 
 def test_empty_images_are_counted(base: Path, store: ContentStore) -> None:
     (base / "images/0-001.png").write_bytes(b"")
     error = _error(tiny.job(), base, store)
-    assert "1 of 6 images are empty (0 bytes): " in str(error)
+    assert (error.code, "0 bytes: 1 (0-001.png)" in str(error)) == ("dataset.image-empty", True)
 
 
 def test_missing_annotations_are_named(base: Path, store: ContentStore) -> None:
@@ -253,7 +254,7 @@ def test_labels_that_are_none_are_refused(base: Path, store: ContentStore, text:
 
 def test_a_wrong_row_is_named_by_its_line(base: Path, store: ContentStore) -> None:
     (base / "labels.csv").write_text("file,class_index\n0-000.png,1\n0-001.png,cat\n")
-    assert "labels.csv:3: found '0-001.png,cat'" in str(_error(tiny.job(), base, store))
+    assert "labels.csv:3: found the class 'cat' among numbers" in str(_error(tiny.job(), base, store))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ crash leaves at most a stray in the `incoming` folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,13 +80,33 @@ class ContentStore:
                 iter(lambda: source.read(_CHUNK_BYTES), b""), path.name if name is None else name
             )
 
+    def add_files(self, files: Iterable[tuple[str, Path]]) -> None:
+        """Keep copies of files whose sha256 is known; the disk is waited for once, not for each.
+
+        Raises ConfigError (artifact.wrong-content) for one that was changed in the meantime.
+        """
+        with contextlib.ExitStack() as parts:
+            waiting = []
+            for sha256, path in files:
+                if not self.has(sha256):
+                    descriptor, temporary = tempfile.mkstemp(dir=self._incoming)
+                    parts.callback(Path(temporary).unlink, missing_ok=True)
+                    _copy(path, descriptor, sha256)
+                    waiting.append((Path(temporary), sha256))
+            if waiting:
+                os.sync()
+            for copy, sha256 in waiting:
+                target = self._place(sha256)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy.rename(target)
+
     def _add(self, chunks: Iterable[bytes], name: str) -> ArtifactRef:
         with self.open_upload() as upload:
             for chunk in chunks:
                 upload.write(chunk)
         return ArtifactRef(upload.sha256, upload.size_bytes, name)
 
-    @contextmanager
+    @contextlib.contextmanager
     def open_upload(self, sha256: str | None = None, *, max_bytes: int | None = None) -> Iterator[Upload]:
         """Give something to write a file into; it is kept when the block ends without an error.
 
@@ -162,6 +182,19 @@ class ContentStore:
     def _place(self, sha256: str) -> Path:
         _check_name(sha256)
         return self.root / sha256[:2] / sha256[2:4] / sha256
+
+
+def _copy(path: Path, descriptor: int, sha256: str) -> None:
+    """Write a file's content through a new descriptor, which is closed afterwards."""
+    upload = Upload(descriptor, sha256=sha256, max_bytes=None)
+    try:
+        with path.open("rb") as source:
+            for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
+                upload.write(chunk)
+        upload.check()
+        os.fchmod(descriptor, 0o444)
+    finally:
+        os.close(descriptor)
 
 
 def _check_name(sha256: str) -> None:

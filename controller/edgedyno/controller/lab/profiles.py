@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from msgspec import Struct
 
 from edgedyno.controller.lab.templates import extend
 from edgedyno.core.document import decode_yaml, nearest, read_plain
-from edgedyno.core.errors import ConfigError
-from edgedyno.core.profile import DatasetProfile, ModelProfile
+from edgedyno.core.errors import ConfigError, UnsupportedError
+from edgedyno.core.profile import DatasetProfile, ModelProfile, Task
 
 P = TypeVar("P", ModelProfile, DatasetProfile)
 _FOLDERS: dict[type, str] = {ModelProfile: "models", DatasetProfile: "datasets"}
+
+
+_TASKS_TO_COME = frozenset({"segment", "segmentation", "pose", "keypoints", "obb"})
 
 
 class Found(Struct, Generic[P], frozen=True):
@@ -47,10 +50,21 @@ def find_profile(wanted: str | P, kind: type[P], *, base: Path) -> Found[P]:
     path = _find(wanted, kind, base)
 
     def complete(data: Any) -> Any:
+        check_task(data, str(path))
         return extended(data, base=path.parent) if _FOLDERS[kind] == "models" else data
 
-    profile = decode_yaml(path.read_text("utf-8"), kind, file=str(path), expand=complete)
+    profile = decode_yaml(_text(path), kind, file=str(path), expand=complete)
     return Found(profile, path.parent, str(path))
+
+
+def check_task(data: Any, place: str) -> None:
+    """Raise UnsupportedError (profile.task) where a profile's plain data names a task that is known but not done."""
+    task = data.get("task") if isinstance(data, dict) else None
+    if isinstance(task, str) and task in _TASKS_TO_COME:
+        raise UnsupportedError(
+            f"{place}: task {task!r} is not supported yet; supported: {', '.join(get_args(Task))}",
+            code="profile.task",
+        )
 
 
 def extended(data: Any, *, base: Path) -> Any:
@@ -63,7 +77,14 @@ def extended(data: Any, *, base: Path) -> Any:
 
 def _plain(wanted: str, base: Path) -> tuple[Any, Path]:
     path = _find(wanted, ModelProfile, base)
-    return read_plain(path.read_text("utf-8"), file=str(path)), path.parent
+    return read_plain(_text(path), file=str(path)), path.parent
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}", code="document.encoding") from error
 
 
 def _find(wanted: str, kind: type[P], base: Path) -> Path:

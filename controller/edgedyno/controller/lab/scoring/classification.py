@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedyno.controller.lab.dataset import read_labels
+from edgedyno.controller.lab.datasets.normal import read_labels
 from edgedyno.controller.lab.scoring.bootstrap import Bootstrap
 from edgedyno.controller.lab.scoring.scorer import Point, Resampled
 from edgedyno.core.errors import ConfigError

@@ -1,0 +1,1 @@
+"""Data sets: every format read alike, every mistake counted and placed."""
