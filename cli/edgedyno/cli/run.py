@@ -14,7 +14,14 @@ import msgspec
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
 from edgedyno.cli.output import print_json, say
-from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
+from edgedyno.cli.places import (
+    cache_folder,
+    known_builders,
+    known_environments,
+    known_meters,
+    write_atomic,
+    write_results,
+)
 from edgedyno.cli.progress import BuildProgress, ExecutionProgress
 from edgedyno.cli.verdict import exit_code, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
@@ -87,7 +94,8 @@ def _prepare(
     resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
 ) -> RunRequest:
     say("looking at this board")
-    capabilities = read_capabilities(environments=environments)
+    meters = known_meters()
+    capabilities = read_capabilities(environments=environments, meters=meters)
     variants = _build(resolved, store, capabilities)
     board = AgentConfig().board_id
     manifest = Manifest(
@@ -109,6 +117,7 @@ def _prepare(
         files=_files(variants, resolved, store),
         work_dir=str((folder / ".run" / "work").absolute()),
         environments=environments,
+        meters=meters,
     )
 
 
