@@ -93,9 +93,14 @@ def meter_window(
     refusal = _too_short(spec, window)
     if refusal:
         return refusal
-    late = _lateness(spec, found, [*idle_before, *readings, *idle_after], window)
+    everything = sorted([*idle_before, *readings, *idle_after], key=lambda reading: reading.at_seconds)
+    late = _lateness(spec, found, everything, window)
     if isinstance(late, Unmetered):
         return late
+    if late.fitted:
+        # What was read in one phase may be of another: its own stamps, less the delay, tell of which.
+        readings = everything
+        idle_before, idle_after = _idle_parts(everything, late, window)
     used = _used(late, window)
     if used.seconds < LEAST_LEFT * spec.min_window_seconds:
         return Unmetered(
@@ -140,8 +145,7 @@ def _lateness(
     if spec.lag_seconds is None:
         return _Lateness(lead_seconds=lead)
     span = Span(window.start_seconds, window.stop_seconds)
-    updates = distinct_updates(sorted(everything, key=lambda reading: reading.at_seconds))
-    lag: Lag | None = fit_lag(updates, span, spec.lag_seconds)
+    lag: Lag | None = fit_lag(distinct_updates(everything), span, spec.lag_seconds)
     earliest, latest = spec.lag_seconds
     if lag is None and earliest < 0:
         return Unmetered(
@@ -157,6 +161,17 @@ def _lateness(
         guard,
         lag.tau_seconds,
         fitted=True,
+    )
+
+
+def _idle_parts(
+    everything: Sequence[Reading], late: _Lateness, window: Window
+) -> tuple[list[Reading], list[Reading]]:
+    begin = window.start_seconds + late.delay_seconds - late.guard_seconds
+    end = window.stop_seconds + late.delay_seconds
+    return (
+        [each for each in everything if each.at_seconds < begin],
+        [each for each in everything if each.at_seconds > end],
     )
 
 
@@ -183,9 +198,10 @@ def _idle(
     before: Sequence[Reading],
     after: Sequence[Reading],
 ) -> _Idle | Unmetered:
-    settle = max(late.delay_seconds, 0.0) + late.lead_seconds
     powers = []
-    for name, readings in (("before", before), ("after", after)):
+    # The load of whatever ran before is still seen for the delay, and then until the meter has settled.
+    first = max(late.delay_seconds, 0.0) + late.lead_seconds
+    for name, readings, settle in (("before", before, first), ("after", after, late.lead_seconds)):
         settled = [each for each in readings if each.at_seconds >= readings[0].at_seconds + settle]
         if len(settled) < MIN_IDLE_UPDATES:
             return Unmetered(f"no idle baseline {name} the window ({len(settled)} readings)")

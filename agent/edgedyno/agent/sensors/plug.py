@@ -21,6 +21,9 @@ from edgedyno.core.broker import Broker
 if TYPE_CHECKING:
     from edgedyno.core.meters import MeterSettings
 
+MIN_WINDOW_SECONDS = 120.0  # docs/energy.md
+LAG_SECONDS = (0.0, 20.0)
+MAX_RATE_HERTZ = 2.0
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 LISTEN_SECONDS = 12.0  # Tasmota's shortest TelePeriod is 10 s.
@@ -43,9 +46,9 @@ class MqttPlug:
             source=settings.source,
             scope=settings.scope or "wall",
             kind="sampled",
-            min_window_seconds=120.0,
-            max_rate_hertz=2.0,
-            lag_seconds=(0.0, 20.0),
+            min_window_seconds=MIN_WINDOW_SECONDS,
+            max_rate_hertz=MAX_RATE_HERTZ,
+            lag_seconds=LAG_SECONDS,
         )
         self._subscription: Subscription | None = None
         self._lock = threading.Lock()

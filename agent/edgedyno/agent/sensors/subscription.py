@@ -32,6 +32,7 @@ class Subscription:
         self._heard = heard
         self._client = new_client(broker, client_id=f"edgedyno-{uuid.uuid4().hex[:8]}", version=PROTOCOL)
         self._client.on_connect = self._connected
+        self._client.on_subscribe = self._subscribed
         self._client.on_message = self._message
         self._end = threading.Event()
         self.ready = threading.Event()
@@ -57,6 +58,8 @@ class Subscription:
             self.problem = f"the broker refuses: {reason}"
             return
         client.subscribe([(topic, 0) for topic in self._topics])
+
+    def _subscribed(self, *_: Any) -> None:
         self.problem = None
         self.ready.set()
 
