@@ -23,6 +23,9 @@ MIN_PER_BATCH = 2
 MUCH_MORE = 1.5
 MIN_FOR_SECOND_ORDER = 20
 MOST_CORRELATION = 0.98
+# Of the independent values, where how many they are is itself an estimate: found by simulation, series of 15 to 600
+# values, correlations from 0 to 0.9 (coverage 93 to 97 % from 50 values on; less of the shortest, most correlated).
+FREEDOM_SHARE = 0.4
 # Two-sided 95 % quantiles of Student's t by degrees of freedom.
 _T95 = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 _Z95 = 1.96
@@ -64,7 +67,8 @@ def _by_correlation(values: Sequence[float]) -> float:
     worth = max(1.0, _values_per_independent_one(away, total))
     independent = max(2.0, count / worth)
     variance = total / count * independent / (independent - 1)
-    return _student(independent - 1) * math.sqrt(variance / independent)
+    freedom = independent - 1 if worth == 1 else FREEDOM_SHARE * independent
+    return _student(freedom) * math.sqrt(variance / independent)
 
 
 def _values_per_independent_one(away: list[float], total: float) -> float:

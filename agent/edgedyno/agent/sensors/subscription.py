@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgedyno.core.broker import Broker
 
 RECONNECT_SECONDS = 2.0
+LOOP_SECONDS = 10.0  # Within the keep-alive; it wakes for every message, and is woken to publish.
 PROTOCOL: Version = 4  # MQTT 3.1.1, which every broker speaks.
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ class Subscription:
         while not self._end.is_set():
             try:
                 self._client.connect(self._broker.host, self._broker.port_or_default)
-                self._client.loop_forever()
+                # Not loop_forever: it cannot be woken by what another thread publishes, and waits its second out.
+                while int(self._client.loop(LOOP_SECONDS)) == 0 and not self._end.is_set():
+                    pass
                 self.problem = self.problem or "the connection was lost"
             except (OSError, ValueError) as error:
                 self.problem = str(error)
