@@ -105,7 +105,9 @@ def _readings(
     queue: list[tuple[float, float]] = []
     while clock < after:
         noise = kept * noise + dice.gauss(0, fresh)
-        loaded = before <= clock < before + length
+        loaded = (
+            before <= clock <= before + length + TICK_SECONDS / 2
+        )  # a reading at the end is of what was before it
         power = world.idle_watts + world.load_watts * loaded + world.drift_watts * clock / after + noise
         queue.append((clock + meter.delay_seconds, power))
         while queue and queue[0][0] <= clock:

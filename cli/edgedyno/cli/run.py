@@ -13,6 +13,7 @@ import msgspec
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
+from edgedyno.cli.energy import energy_line
 from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import (
     cache_folder,
@@ -71,6 +72,7 @@ def run_job(path: Path, *, out: Path | None, pythons: list[str], as_json: bool) 
         print_json({"results": results, "verdicts": verdicts})
     else:
         print_verdicts(verdicts)
+        say(energy_line(results))
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
 
