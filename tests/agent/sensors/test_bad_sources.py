@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,7 +31,7 @@ from tests.agent.boards import board, copy_board, write
 if TYPE_CHECKING:
     from edgedyno.agent.sensors.base import Sensor
 
-FILES = {
+FILES: dict[str, tuple[str, Any, str]] = {
     "rapl": ("x86-rapl", Rapl, "sys/class/powercap/intel-rapl:0/energy_uj"),
     "ina3221_hwmon": ("jetson-orin-nano", Ina3221Hwmon, "sys/class/hwmon/hwmon1/curr1_input"),
     "acpi_power_meter": ("kunpeng920-2s", AcpiPowerMeter, "sys/class/hwmon/hwmon1/device/power1_average"),

@@ -38,7 +38,8 @@ def test_a_file_that_grows(tmp_path: Path) -> None:
     found = sensor.probe()
     assert isinstance(found, Available)
     assert found.period_seconds == pytest.approx(0.01, rel=0.01)
-    assert (found.scope, found.resolution) == ("DC input", pytest.approx(0.001))
+    assert found.scope == "DC input"
+    assert found.resolution == pytest.approx(0.001)
     before = sensor.read()
     with file.open("a") as open_file:
         open_file.write(lines(20, since=0.2, watts=7.5) + "17")  # the last line is still being written
