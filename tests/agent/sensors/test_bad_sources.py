@@ -230,15 +230,9 @@ def test_the_recorded_server_has_two_that_agree(tmp_path: Path) -> None:
 def test_a_sensor_that_freezes_in_mid_run() -> None:
     sensor = Fixed("meter", 20.0, frozen=True)
     meter = Meter(sensor, sensor.probe())
-    idle = meter.record(0.1)
-    meter.start()
-    started = time.monotonic() + 0.02
-    time.sleep(0.35)
-    stopped = time.monotonic() - 0.02
-    running = meter.stop()
-    found = meter.summarise(
-        running, Window(started, stopped, 5), idle_before=idle, idle_after=meter.record(0.1)
-    )
+    frozen = [sensor.read()._replace(at_seconds=index * 0.1) for index in range(201)]
+    idle = [Reading(-10 + index * 0.1, 5.0, index) for index in range(50)]
+    found = meter.summarise(frozen, Window(0.0, 20.0, 5), idle_before=idle, idle_after=idle)
     assert "it may be frozen: always the same value and stamp" in reason(found)
 
 
