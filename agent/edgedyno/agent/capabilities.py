@@ -15,24 +15,32 @@ from edgedyno.agent.host.place import locate
 from edgedyno.agent.host.problems import listening, problem_lines
 from edgedyno.agent.host.system import read_kernel, read_memory_bytes, read_os
 from edgedyno.agent.host.throttle import find_throttle_probes
-from edgedyno.agent.sensors.base import Available, Reading, Sensor
+from edgedyno.agent.sensors.base import Available, Reading, Sensor, close_sensor
 from edgedyno.agent.sensors.registry import Probed, probe_sensors
 from edgedyno.agent.sensors.traps import find_traps
 from edgedyno.core.board import Capabilities, Cluster, Cpu, Host, PowerSource, RuntimeInfo, ThrottleSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgedyno.agent.host.place import Place
+    from edgedyno.core.meters import MeterSettings
     from edgedyno.core.run import Environment
 
 RECORDED = "recorded board: runtimes are not probed"
 
 
 def read_capabilities(
-    *, root: Path = Path("/"), environments: list[Environment] | None = None, probe_runtimes: bool = True
+    *,
+    root: Path = Path("/"),
+    environments: list[Environment] | None = None,
+    probe_runtimes: bool = True,
+    meters: Sequence[MeterSettings] = (),
 ) -> Capabilities:
     """Read a board: this machine, or a recorded one (a folder with rootfs/ and bin-output/).
 
-    `environments` are the interpreters to look for runtimes in; None stands for the agent's own. Raises
+    `environments` are the interpreters to look for runtimes in; None stands for the agent's own. `meters` are those
+    outside the board. Raises
     ConfigError when `root` is neither `/` nor a recorded board; what a board lacks is None or unavailable.
     """
     place = locate(root)
@@ -52,7 +60,7 @@ def _read(place: Place, environments: list[Environment] | None, *, probe_runtime
         cpu=Cpu(_clusters(board), board.features(), offline=board.topology.offline, barred=barred),
         core_sets=core_sets(board.topology, barred),
         memory_bytes=read_memory_bytes(place.root),
-        power=_power(place, board),
+        power=_power(place, board, meters),
         throttle=_throttle(place, board),
         runtimes=_runtimes(place, environments, probe=probe_runtimes),
         kernel=read_kernel(place.root),
@@ -82,8 +90,11 @@ def _clusters(board: Board) -> list[Cluster]:
     ]
 
 
-def _power(place: Place, board: Board) -> list[PowerSource]:
-    sources = [_power_source(place, board, each) for each in probe_sensors(place, board.profile)]
+def _power(place: Place, board: Board, meters: Sequence[MeterSettings]) -> list[PowerSource]:
+    probed = probe_sensors(place, board.profile, meters)
+    sources = [_power_source(place, board, each) for each in probed]
+    for each in probed:
+        close_sensor(each.sensor)
     return [*sorted(sources, key=lambda source: not source.available), *find_traps(place)]
 
 

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from edgedyno.core.broker import Broker
 from edgedyno.core.document import decode_yaml
 from edgedyno.core.errors import ConfigError
+from edgedyno.core.meters import MeterSettings, check_meters
 from edgedyno.core.run import Environment
 from edgedyno.core.topics import check_board_id
 from edgedyno.core.units import Bytes, Seconds
@@ -23,33 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE = Path("/etc/edgedyno/agent.yaml")
 SYSTEM_STATE_DIR = Path("/var/lib/edgedyno")
-# The ports that IANA has assigned to MQTT and MQTT over TLS.
-PLAIN_PORT, TLS_PORT = 1883, 8883
-
-Port = Annotated[int, Meta(ge=1, le=65535)]
-
-
-class Tls(Struct, frozen=True, forbid_unknown_fields=True):
-    """Files for TLS to the broker; without `ca_file` the system's authorities are trusted."""
-
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-
-
-class Broker(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the MQTT broker is and how to log in. The password itself never stands here."""
-
-    host: str = "localhost"
-    port: Port | None = None
-    username: str | None = None
-    password_file: str | None = None
-    tls: Tls | None = None
-
-    @property
-    def port_or_default(self) -> int:
-        """The port to connect to."""
-        return self.port or (TLS_PORT if self.tls else PLAIN_PORT)
 
 
 class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +46,16 @@ class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """A runner that says nothing for longer is taken to hang."""
     runtimes: list[Environment] = []
     """Interpreters that have runtimes; this one where none is given."""
+    power: list[MeterSettings] = []
+    """Power meters outside the board; they go before the board's own sensors, in this order."""
+
+    @property
+    def meters(self) -> list[MeterSettings]:
+        """The meters outside the board, each plug with its broker."""
+        return [
+            msgspec.structs.replace(meter, broker=meter.broker or self.broker) if meter.topic else meter
+            for meter in self.power
+        ]
 
     @property
     def board_id(self) -> str:
@@ -141,6 +126,7 @@ def _split_address(text: str, origin: str) -> tuple[str, int | None]:
 
 def _checked(config: AgentConfig) -> AgentConfig:
     check_board_id(config.board_id)
+    check_meters(config.power)
     url = config.controller_url
     if url is not None and not re.match(r"https?://[^/]+", url):
         raise ConfigError(

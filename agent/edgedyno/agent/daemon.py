@@ -108,6 +108,7 @@ class Daemon:
             board=config.board_id,
             capabilities=capabilities,
             environments=config.runtimes,
+            meters=config.meters,
             work_dir=state_dir / "work",
             journal=Journal(self._database),
             outbox=self._outbox,

@@ -22,18 +22,26 @@ from edgedyno.agent.host.system import (
 from edgedyno.agent.neighbours import neighbour_findings
 from edgedyno.agent.permissions import forbidden, remedy_for
 from edgedyno.agent.runtime_findings import runtime_findings
+from edgedyno.agent.sensors.registry import ADD_A_METER
 from edgedyno.core.board import Host
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgedyno.core.board import Capabilities
+    from edgedyno.core.meters import MeterSettings
     from edgedyno.core.run import Environment
 
 MIN_MEMORY_BYTES = 512e6  # A 640x640 detector, its runtime and the runner take some 400 MB.
 MIN_DISK_BYTES = 1e9  # Variants, data set and samples of one ordinary job take some 100 MB.
 
 
-def examine(root: Path = Path("/"), environments: list[Environment] | None = None) -> list[Finding]:
+def examine(
+    root: Path = Path("/"),
+    environments: list[Environment] | None = None,
+    meters: Sequence[MeterSettings] = (),
+) -> list[Finding]:
     """Look at everything that measuring here depends on.
 
     Takes half a second for the load that others put on the CPUs, and what probing the runtimes takes. A
@@ -41,7 +49,7 @@ def examine(root: Path = Path("/"), environments: list[Environment] | None = Non
     """
     place = locate(root)
     board = read_board(place)
-    capabilities = read_capabilities(root=root, environments=environments)
+    capabilities = read_capabilities(root=root, environments=environments, meters=meters)
     findings = [
         _board(capabilities),
         *_expectations(capabilities.host or Host()),
@@ -108,7 +116,7 @@ def _power(capabilities: Capabilities) -> list[Finding]:
     ]
     if not usable:
         text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'nothing found'})"
-        findings.append(Finding("power", "warn", text, "add a meter outside, such as a smart plug"))
+        findings.append(Finding("power", "warn", text, ADD_A_METER))
     return findings
 
 

@@ -321,6 +321,7 @@ class Execution:
             files=self._files,
             work_dir=str(samples),
             environments=self._s.environments,
+            meters=self._s.meters,
             done_trials=self._s.journal.done_trials(self.entry),
         )
 

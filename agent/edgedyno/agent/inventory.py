@@ -22,7 +22,9 @@ from edgedyno.core.errors import RunError
 from edgedyno.core.run import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from edgedyno.core.meters import MeterSettings
 
 CPU_FOLDER = "sys/devices/system/cpu"
 log = logging.getLogger(__name__)
@@ -37,12 +39,18 @@ class _Kept(msgspec.Struct, frozen=True):
     capabilities: Capabilities
 
 
-def read_inventory(file: Path, environments: list[Environment], *, config_file: Path | None) -> Capabilities:
+def read_inventory(
+    file: Path,
+    environments: list[Environment],
+    *,
+    config_file: Path | None,
+    meters: Sequence[MeterSettings] = (),
+) -> Capabilities:
     """Return this board's capabilities, probing only when nothing valid is kept in `file`.
 
     Probing happens in a child, so that what it imports does not stay in the daemon's memory. Raises RunError.
     """
-    key = inventory_key(environments)
+    key = inventory_key(environments, meters)
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
     except (OSError, msgspec.MsgspecError):
@@ -54,14 +62,15 @@ def read_inventory(file: Path, environments: list[Environment], *, config_file: 
     return capabilities
 
 
-def inventory_key(environments: Iterable[Environment]) -> str:
-    """Return a hash that changes with the boot, the interpreters and what is installed in them."""
+def inventory_key(environments: Iterable[Environment], meters: Sequence[MeterSettings] = ()) -> str:
+    """Return a hash that changes with the boot, the interpreters, what is installed in them, and the meters."""
     parts = [read_boot_id()]
     for environment in [Environment("default", sys.executable), *environments]:
         python = Path(environment.python)
         parts += [environment.name, environment.python]
         parts += [_stamp(path) for path in [python, *_site_packages(python)]]
     parts += _clock_settings()
+    parts += [repr(meter) for meter in meters]
     parts.append(_stamp(Path(__file__).with_name("capabilities.py")))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

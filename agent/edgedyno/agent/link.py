@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from paho.mqtt.client import Client
 
-    from edgedyno.agent.config import Broker
+    from edgedyno.core.broker import Broker
 
 log = logging.getLogger(__name__)
 

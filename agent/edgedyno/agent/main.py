@@ -161,7 +161,7 @@ def run_daemon(options: argparse.Namespace) -> int:
     state_dir = choose_state_dir(config)
     config = replace(config, runtimes=all_environments(config.runtimes, state_dir))
     capabilities = read_inventory(
-        state_dir / "capabilities.json", config.runtimes, config_file=options.config
+        state_dir / "capabilities.json", config.runtimes, meters=config.meters, config_file=options.config
     )
     Daemon(config, state_dir, _labelled(capabilities, config)).run()
     return 0
@@ -193,7 +193,8 @@ def print_caps(options: argparse.Namespace) -> int:
     if options.root is not None and not options.root.is_dir():
         raise ConfigError(f"--root: found no folder {options.root}", code="caps.root")
     environments = None if options.root else _environments(config)
-    capabilities = read_capabilities(root=options.root or Path("/"), environments=environments)
+    meters = [] if options.root else config.meters
+    capabilities = read_capabilities(root=options.root or Path("/"), environments=environments, meters=meters)
     labelled = _labelled(capabilities, config)
     if options.root is None:
         labelled = _with_speeds(labelled, config, options)
@@ -259,7 +260,12 @@ def print_doctor(options: argparse.Namespace) -> int:
     from edgedyno.agent.doctor import examine
 
     root = options.root or Path("/")
-    findings = examine(root, environments=None if options.root else _environments(_config(options)))
+    config = _config(options)
+    findings = (
+        examine(root)
+        if options.root
+        else examine(root, environments=_environments(config), meters=config.meters)
+    )
     if options.json:
         sys.stdout.write(_pretty(findings))
     else:

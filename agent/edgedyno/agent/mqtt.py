@@ -12,7 +12,7 @@ from edgedyno.core.errors import ConfigError
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-    from edgedyno.agent.config import Broker
+    from edgedyno.core.broker import Broker
 
 CONNECT_SECONDS = 5.0
 # The protocol levels in CONNECT: 5 is MQTT 5, 4 is MQTT 3.1.1.

@@ -17,6 +17,7 @@ from edgedyno.agent.outbox import Outbox
 from edgedyno.agent.spool import Spool
 from edgedyno.core.board import Capabilities
 from edgedyno.core.manifest import Manifest
+from edgedyno.core.meters import MeterSettings
 from edgedyno.core.run import Environment
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     board: str
     capabilities: Capabilities
     environments: list[Environment]
+    meters: list[MeterSettings] = []
     work_dir: Path
     journal: Journal
     outbox: Outbox

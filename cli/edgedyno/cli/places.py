@@ -17,6 +17,7 @@ from edgedyno.core.result import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edgedyno.core.meters import MeterSettings
     from edgedyno.core.run import Environment
 
 
@@ -34,6 +35,11 @@ def known_environments(named: Sequence[Environment] = ()) -> list[Environment]:
     """
     config = _config(tell=True)
     return all_environments(named or config.runtimes, find_state_dir(config))
+
+
+def known_meters() -> list[MeterSettings]:
+    """Return the power meters outside this board that the agent's configuration names."""
+    return _config(tell=False).meters
 
 
 def known_builders() -> dict[str, str]:

@@ -13,10 +13,18 @@ import msgspec
 
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
+from edgedyno.cli.energy import energy_line
 from edgedyno.cli.intake import resolve_aloud
 from edgedyno.cli.notices import image_notices
 from edgedyno.cli.output import print_json, say
-from edgedyno.cli.places import cache_folder, known_builders, known_environments, write_atomic, write_results
+from edgedyno.cli.places import (
+    cache_folder,
+    known_builders,
+    known_environments,
+    known_meters,
+    write_atomic,
+    write_results,
+)
 from edgedyno.cli.progress import BuildProgress, ExecutionProgress
 from edgedyno.cli.verdict import exit_code, known_language, print_verdicts
 from edgedyno.controller.lab.files import ContentStore
@@ -84,6 +92,7 @@ def run_job(
             print_verdicts(verdicts if spoken == ENGLISH else judge(results, spec=spec, read=read))
         for notice in image_notices(results):
             say(notice)
+        say(energy_line(results))
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")
     return exit_code(verdicts)
 
@@ -107,7 +116,8 @@ def _prepare(
     resolved: ResolvedJob, store: ContentStore, folder: Path, environments: list[Environment]
 ) -> RunRequest:
     say("looking at this board")
-    capabilities = read_capabilities(environments=environments)
+    meters = known_meters()
+    capabilities = read_capabilities(environments=environments, meters=meters)
     variants = _build(resolved, store, capabilities)
     board = AgentConfig().board_id
     manifest = Manifest(
@@ -130,6 +140,7 @@ def _prepare(
         files=_files(variants, resolved, store),
         work_dir=str((folder / ".run" / "work").absolute()),
         environments=environments,
+        meters=meters,
     )
 
 

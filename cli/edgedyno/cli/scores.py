@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.core.board import Capabilities
     from edgedyno.core.manifest import ResolvedJob, Variant
-    from edgedyno.core.result import Predictions
     from edgedyno.core.run import Environment
 
 

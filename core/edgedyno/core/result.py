@@ -85,6 +85,13 @@ class EnergySummary(Struct, frozen=True):
     idle_subtracted: float | None
     source: str
     scope: str
+    idle_subtracted_low: float | None = None
+    """With the uncertainty of the idle baseline, which the total does not depend on."""
+    idle_subtracted_high: float | None = None
+    updates: int | None = None
+    """How many times the sensor measured anew in the window."""
+    lag_seconds: float | None = None
+    """How late the meter was, as fitted on this window's two edges; None for one that is prompt."""
 
 
 class PowerSummary(Struct, frozen=True):

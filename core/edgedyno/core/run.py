@@ -8,6 +8,7 @@ from msgspec import Struct
 from edgedyno.core.board import Capabilities
 from edgedyno.core.manifest import Failure, Manifest
 from edgedyno.core.messages import Progress
+from edgedyno.core.meters import MeterSettings
 from edgedyno.core.result import Result
 
 
@@ -33,6 +34,8 @@ class RunRequest(Struct, frozen=True):
     environments: list[Environment] = []
     done_trials: list[str] = []
     """Ids of trials that have a result already, from before a restart."""
+    meters: list[MeterSettings] = []
+    """Power meters outside the board, each with all that is needed to read it."""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=str.lower):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgedyno.agent.config import AgentConfig, Tls, choose_state_dir, load_config, sanitize
+from edgedyno.agent.config import AgentConfig, choose_state_dir, load_config, sanitize
+from edgedyno.core.broker import Tls
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.run import Environment
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgedyno.agent.config import Broker
 from edgedyno.agent.events import Connected, Disconnected
 from edgedyno.agent.link import Link
 from edgedyno.agent.mqtt import try_broker
+from edgedyno.core.broker import Broker
 from edgedyno.core.messages import State
 from tests.agent.fleet.samples import manifest
 from tests.agent.fleet.test_execution import ends_as

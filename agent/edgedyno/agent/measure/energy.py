@@ -1,18 +1,17 @@
-"""Joules per inference from a power sensor's readings, by docs/method.md; or no number, with the reason.
+"""Joules per inference from a power sensor's readings, by docs/energy.md; or no number, with the reason.
 
-Pure: readings and a window in, figures out. Not responsible for reading a sensor (sampling) or choosing one.
+Pure: readings and a window in, figures out. Not responsible for reading a sensor (meter) or choosing one.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from edgedyno.agent.measure.spread import mean_with_spread
+from edgedyno.agent.measure.lag import Lag, fit_lag
+from edgedyno.agent.measure.meanpower import Power, Span, Unmetered, distinct_updates, mean_power
 from edgedyno.core.result import EnergySummary, PowerSummary
 
 if TYPE_CHECKING:
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
     from edgedyno.agent.sensors.base import Available, Reading, SensorSpec
 
-MIN_UPDATES = 30  # docs/method.md
-IDLE_DRIFT_BOUND = 0.05  # docs/method.md: of the difference between running and idle.
-# A source that was silent for longer than this part of the window has not seen the window.
-MAX_GAP_RATIO = 0.1
-# Where readings are few, three times their usual distance is no silence, up to a quarter of the window.
-USUAL_GAPS = 3
-MAX_LONG_GAP_RATIO = 0.25
+MIN_UPDATES = 30  # docs/energy.md
+IDLE_DRIFT_BOUND = 0.05  # docs/energy.md: of the difference between running and idle.
 MIN_IDLE_UPDATES = 3
+# Half of the window at least has to be left when what a late meter had not seen yet is taken off.
+LEAST_LEFT = 0.5
+# What moved without a sign of when: the baseline in between lies anywhere, so 95 % of half the way.
+UNIFORM_95 = 0.475
+__all__ = ["MIN_UPDATES", "Metered", "Unmetered", "Window", "lead_seconds", "meter_window"]
 
 
 class Window(NamedTuple):
@@ -51,18 +50,31 @@ class Metered(Struct, frozen=True):
     updates: int
 
 
-class Unmetered(Struct, frozen=True):
-    """Why there is no number."""
+class _Lateness(NamedTuple):
+    """What of the readings belongs to the window, for a meter that is late."""
 
-    reason: str
+    delay_seconds: float = 0.0
+    lead_seconds: float = 0.0
+    guard_seconds: float = 0.0
+    tau_seconds: float = 0.0
+    fitted: bool = False
 
 
-class Power(NamedTuple):
-    """A mean power, the half-width of its 95 % interval, and how many sensor updates it rests on."""
-
+class _Idle(NamedTuple):
     watts: float
     half_width: float
-    updates: int
+    moved: float
+    drift: float
+    """What of `moved` the noise of the two baselines does not explain."""
+
+
+def lead_seconds(spec: SensorSpec, found: Available) -> float:
+    """Return what a prompt sampled sensor has to leave out at a window's start.
+
+    An update averages over the period before it, and a reading may be of an update that is a period old.
+    """
+    averaged = 2 * (found.period_seconds or 0.0) if spec.kind == "sampled" else 0.0
+    return max(spec.lead_seconds, averaged)
 
 
 def meter_window(
@@ -74,26 +86,45 @@ def meter_window(
     idle_before: Sequence[Reading],
     idle_after: Sequence[Reading],
 ) -> Metered | Unmetered:
-    """Return a window's energy per inference, total and above idle, with a 95 % interval of the total.
+    """Return a window's energy per inference, total and above idle, each with a 95 % interval.
 
     `readings` have to reach over both ends of the window; the idle readings come from the same sensor object.
     """
     refusal = _too_short(spec, window)
     if refusal:
         return refusal
-    used = Window(window.start_seconds + spec.lead_seconds, window.stop_seconds, window.inferences)
-    running = mean_power(spec, found, readings, used)
+    everything = sorted([*idle_before, *readings, *idle_after], key=lambda reading: reading.at_seconds)
+    late = _lateness(spec, found, everything, window)
+    if isinstance(late, Unmetered):
+        return late
+    if late.fitted:
+        # What was read in one phase may be of another: its own stamps, less the delay, tell of which.
+        readings = everything
+        idle_before, idle_after = _idle_parts(everything, late, window)
+    used = _used(late, window)
+    if used.seconds < LEAST_LEFT * spec.min_window_seconds:
+        return Unmetered(
+            f"{spec.source} is late by {late.delay_seconds + late.lead_seconds:.0f} s: {max(used.seconds, 0):.0f} s "
+            f"of the window's {window.seconds:.0f} s are left, fewer than half of what it needs"
+        )
+    running = _running(spec, found, readings, used)
     if isinstance(running, Unmetered):
         return running
-    if running.updates < MIN_UPDATES:
-        return Unmetered(
-            f"{spec.source} was updated {running.updates} times in {used.seconds:.1f} s, "
-            f"fewer than the {MIN_UPDATES} that a number needs"
-        )
-    idle = _idle(spec, found, idle_before, idle_after)
+    idle = _idle(spec, found, late, idle_before, idle_after)
     if isinstance(idle, Unmetered):
         return idle
-    return _judge_idle(running, idle) or _metered(spec, found, window, running, idle)
+    settled = _unsettled(running, idle, late, used)
+    return _judge_idle(running, idle) or _metered(spec, found, window, settled, idle, late)
+
+
+def _running(
+    spec: SensorSpec, found: Available, readings: Sequence[Reading], used: Span
+) -> Power | Unmetered:
+    """Return the power in what is left of the window, if the sensor was updated often enough."""
+    running = mean_power(spec, found, readings, used)
+    if isinstance(running, Power) and running.updates < MIN_UPDATES:
+        return Unmetered(_few_updates(spec, running, used))
+    return running
 
 
 def _too_short(spec: SensorSpec, window: Window) -> Unmetered | None:
@@ -106,111 +137,88 @@ def _too_short(spec: SensorSpec, window: Window) -> Unmetered | None:
     return None
 
 
-def mean_power(
-    spec: SensorSpec, found: Available, readings: Sequence[Reading], window: Window
-) -> Power | Unmetered:
-    """Return the mean power over a window, on the sensor's own time stamps."""
-    inside = [each for each in readings if window.start_seconds <= each.at_seconds <= window.stop_seconds]
-    gap, allowed = _silence(found, inside, window)
-    if gap > allowed:
-        return Unmetered(f"{spec.source} gave no reading for {gap:.1f} s of {window.seconds:.1f} s")
-    if spec.kind == "counter":
-        return _counter_power(spec, found, inside)
-    updates = distinct_updates(inside)
-    return _sampled_power(found, updates) if updates else Unmetered(f"{spec.source} gave no reading")
+def _lateness(
+    spec: SensorSpec, found: Available, everything: Sequence[Reading], window: Window
+) -> _Lateness | Unmetered:
+    """Find out how late the meter is, where that can be: by the load's two edges."""
+    lead = lead_seconds(spec, found)
+    if spec.lag_seconds is None:
+        return _Lateness(lead_seconds=lead)
+    span = Span(window.start_seconds, window.stop_seconds)
+    lag: Lag | None = fit_lag(distinct_updates(everything), span, spec.lag_seconds)
+    earliest, latest = spec.lag_seconds
+    if lag is None and earliest < 0:
+        return Unmetered(
+            f"{spec.source}: when the load began and ended cannot be seen in its readings, so its clock cannot be "
+            "laid beside the board's; say clock_offset"
+        )
+    if lag is None:
+        return _Lateness(lead_seconds=max(lead, latest))
+    guard = 2 * lag.grain_seconds
+    return _Lateness(
+        lag.delay_seconds,
+        max(lead, lag.settle_seconds + guard),
+        guard,
+        lag.tau_seconds,
+        fitted=True,
+    )
 
 
-def _silence(found: Available, inside: Sequence[Reading], window: Window) -> tuple[float, float]:
-    """Return the longest time without a reading, and how long it may be: by the usual gap, within bounds."""
-    stamps = [window.start_seconds, *(each.at_seconds for each in inside), window.stop_seconds]
-    gaps = [later - earlier for earlier, later in pairwise(stamps)]
-    usual = min(USUAL_GAPS * statistics.median(gaps), MAX_LONG_GAP_RATIO * window.seconds)
-    allowed = max(MAX_GAP_RATIO * window.seconds, usual, USUAL_GAPS * (found.period_seconds or 0.0))
-    return max(gaps), allowed
+def _idle_parts(
+    everything: Sequence[Reading], late: _Lateness, window: Window
+) -> tuple[list[Reading], list[Reading]]:
+    begin = window.start_seconds + late.delay_seconds - late.guard_seconds
+    end = window.stop_seconds + late.delay_seconds
+    return (
+        [each for each in everything if each.at_seconds < begin],
+        [each for each in everything if each.at_seconds > end],
+    )
 
 
-def distinct_updates(readings: Sequence[Reading]) -> list[Reading]:
-    """Return the readings at which the sensor's mark changed, the first among them."""
-    updates: list[Reading] = []
-    for reading in readings:
-        if not updates or reading.mark != updates[-1].mark:
-            updates.append(reading)
-    return updates
+def _used(late: _Lateness, window: Window) -> Span:
+    """Return the window on the meter's own clock, without what it had not seen yet."""
+    return Span(
+        window.start_seconds + late.delay_seconds + late.lead_seconds,
+        window.stop_seconds + late.delay_seconds - late.guard_seconds,
+    )
 
 
-def _sampled_power(found: Available, updates: list[Reading]) -> Power:
-    watts, sampling = mean_with_spread([each.value for each in updates], weights=_weights(updates))
-    resolution = _quantization(found.resolution, [each.value for each in updates])
-    return Power(watts, math.hypot(sampling, resolution), len(updates))
-
-
-def _weights(updates: list[Reading]) -> list[float]:
-    """Trapezoid rule: each update stands for half the time to its neighbours."""
-    if len(updates) == 1:
-        return [1.0]
-    steps = [later.at_seconds - earlier.at_seconds for earlier, later in pairwise(updates)]
-    return [(left + right) / 2 for left, right in zip([0.0, *steps], [*steps, 0.0], strict=True)]
-
-
-def _quantization(step: float, values: list[float]) -> float:
-    """Bound the error that rounding to `step` leaves in a mean.
-
-    Noise with a standard deviation above the step averages rounding away: the error falls as
-    exp(-2 pi² variance/step²) (Widrow and Kollár, "Quantization Noise", Gaussian dither). Without noise the
-    mean may be off by half a step. What rounding adds to the spread itself, at most step²/4, is taken off.
-    """
-    if step <= 0:
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    variance = math.fsum((value - mean) ** 2 for value in values) / len(values)
-    return step / 2 * math.exp(-2 * math.pi**2 * max(0.0, variance / step**2 - 0.25))
-
-
-def _counter_power(spec: SensorSpec, found: Available, inside: Sequence[Reading]) -> Power | Unmetered:
-    changes = distinct_updates(inside)
-    if len(changes) < 2:  # noqa: PLR2004  (a difference needs two)
-        return Unmetered(f"{spec.source} did not move in the window")
-    seconds = changes[-1].at_seconds - changes[0].at_seconds
-    joules = changes[-1].value - changes[0].value
-    rates = [
-        (later.value - earlier.value) / (later.at_seconds - earlier.at_seconds)
-        for earlier, later in pairwise(changes)
-    ]
-    watts = joules / seconds
-    _, sampling = mean_with_spread(rates)
-    # Each end may be one step and one update period away from its stamp.
-    ends = 2 * (found.resolution + watts * (found.period_seconds or 0.0)) / seconds
-    return Power(watts, math.hypot(sampling, ends), _counter_updates(found, inside, changes, seconds))
-
-
-def _counter_updates(
-    found: Available, inside: Sequence[Reading], changes: list[Reading], seconds: float
-) -> int:
-    """Count what the counter is known to do between two readings, if it moved each time it was read."""
-    if len(changes) == len(inside) and found.period_seconds:
-        return int(seconds / found.period_seconds)
-    return len(changes)
-
-
-class _Idle(NamedTuple):
-    watts: float
-    moved: float
+def _few_updates(spec: SensorSpec, running: Power, used: Span) -> str:
+    frozen = "; it may be frozen: always the same value and stamp" if running.updates <= 1 else ""
+    return (
+        f"{spec.source} was updated {running.updates} times in {used.seconds:.1f} s, "
+        f"fewer than the {MIN_UPDATES} that a number needs{frozen}"
+    )
 
 
 def _idle(
-    spec: SensorSpec, found: Available, before: Sequence[Reading], after: Sequence[Reading]
+    spec: SensorSpec,
+    found: Available,
+    late: _Lateness,
+    before: Sequence[Reading],
+    after: Sequence[Reading],
 ) -> _Idle | Unmetered:
-    means = []
-    for name, readings in (("before", before), ("after", after)):
-        if len(readings) < MIN_IDLE_UPDATES:
-            return Unmetered(f"no idle baseline {name} the window ({len(readings)} readings)")
-        power = mean_power(
-            spec, found, readings, Window(readings[0].at_seconds, readings[-1].at_seconds, inferences=0)
-        )
+    powers = []
+    # The load of whatever ran before is still seen for the delay, and then until the meter has settled.
+    first = max(late.delay_seconds, 0.0) + late.lead_seconds
+    for name, readings, settle in (("before", before, first), ("after", after, late.lead_seconds)):
+        settled = [each for each in readings if each.at_seconds >= readings[0].at_seconds + settle]
+        if len(settled) < MIN_IDLE_UPDATES:
+            return Unmetered(f"no idle baseline {name} the window ({len(settled)} readings)")
+        power = mean_power(spec, found, settled, Span(settled[0].at_seconds, settled[-1].at_seconds))
         if isinstance(power, Unmetered):
             return Unmetered(f"idle baseline {name} the window: {power.reason}")
-        means.append(power.watts)
-    return _Idle(sum(means) / 2, abs(means[1] - means[0]))
+        powers.append(power)
+    one, two = powers
+    halves = [_known_half_width(found, power) for power in powers]
+    moved = abs(two.watts - one.watts)
+    drift = math.sqrt(max(0.0, moved**2 - math.hypot(*halves) ** 2))
+    return _Idle((one.watts + two.watts) / 2, math.hypot(*halves) / 2, moved, drift)
+
+
+def _known_half_width(found: Available, power: Power) -> float:
+    """Return a baseline's half-width; where updates were too few to tell their spread, a step of the sensor."""
+    return power.half_width if math.isfinite(power.half_width) else found.resolution
 
 
 def _judge_idle(running: Power, idle: _Idle) -> Unmetered | None:
@@ -225,17 +233,32 @@ def _judge_idle(running: Power, idle: _Idle) -> Unmetered | None:
     return None
 
 
-def _metered(spec: SensorSpec, found: Available, window: Window, running: Power, idle: _Idle) -> Metered:
+def _unsettled(running: Power, idle: _Idle, late: _Lateness, used: Span) -> Power:
+    """Widen the interval by what a late meter may still hold of the idle power at the span's start."""
+    if not late.fitted or late.tau_seconds <= 0:
+        return running
+    left = math.exp(-late.lead_seconds / late.tau_seconds) * late.tau_seconds / used.seconds
+    return running._replace(high=running.high + (running.watts - idle.watts) * left)
+
+
+def _metered(
+    spec: SensorSpec, found: Available, window: Window, running: Power, idle: _Idle, late: _Lateness
+) -> Metered:
     seconds_each = window.seconds / window.inferences
-    half_width = math.hypot(running.half_width, idle.moved / 2)
+    above = running.watts - idle.watts
+    baseline = math.hypot(idle.half_width, UNIFORM_95 * idle.drift)
     return Metered(
         energy=EnergySummary(
             value=running.watts * seconds_each,
-            low=max(running.watts - half_width, 0.0) * seconds_each,
-            high=(running.watts + half_width) * seconds_each,
-            idle_subtracted=(running.watts - idle.watts) * seconds_each,
+            low=max(running.low, 0.0) * seconds_each,
+            high=running.high * seconds_each,
+            idle_subtracted=above * seconds_each,
             source=spec.source,
             scope=found.scope,
+            idle_subtracted_low=(above - math.hypot(running.watts - running.low, baseline)) * seconds_each,
+            idle_subtracted_high=(above + math.hypot(running.high - running.watts, baseline)) * seconds_each,
+            updates=running.updates,
+            lag_seconds=late.delay_seconds + late.tau_seconds if late.fitted else None,
         ),
         power=PowerSummary(mean=running.watts, idle=idle.watts),
         updates=running.updates,

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedyno.agent.host.board import read_board
 from edgedyno.agent.host.place import locate
-from edgedyno.agent.measure.energy import Metered, Unmetered, Window, meter_window
-from edgedyno.agent.sensors.base import Available, Reading, Sensor, Unavailable
+from edgedyno.agent.measure.energy import MIN_UPDATES, Metered, Unmetered, Window, lead_seconds, meter_window
+from edgedyno.agent.sensors.base import Available, Reading, Recorder, Sensor, Unavailable, close_sensor
 from edgedyno.agent.sensors.registry import choose_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from edgedyno.core.meters import MeterSettings
 
 # Counters need no more than their two ends; ten readings a second show whether they move.
 COUNTER_RATE_HERTZ = 10.0
@@ -30,19 +33,30 @@ _log = logging.getLogger(__name__)
 class Meter:
     """A sensor in use: `start` before the window, `stop` after it, `summarise` for the figures."""
 
-    def __init__(self, sensor: Sensor, found: Available) -> None:
+    def __init__(self, sensor: Sensor, found: Available, doubt: str | None = None) -> None:
         self.sensor = sensor
         self.found = found
+        self.doubt = doubt
+        """What another sensor of the same scope says, where the two disagree."""
         self.period_seconds = 1.0 / _rate(sensor, found)
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
         self._readings: list[Reading] = []
         self._failure: str | None = None
+        self._started = 0.0
 
     @property
     def min_window_seconds(self) -> float:
-        """The shortest window that may give a number."""
-        return self.sensor.spec.min_window_seconds
+        """The shortest window that may give a number: by the source, and by its period for enough updates."""
+        updates = (MIN_UPDATES + 2) * (self.found.period_seconds or 0.0)
+        counted = updates if self.sensor.spec.kind == "sampled" else 0.0
+        return max(self.sensor.spec.min_window_seconds, lead_seconds(self.sensor.spec, self.found) + counted)
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long after a change of load the sensor may still show the old one."""
+        late = max(self.sensor.spec.lag_seconds or (0.0, 0.0))
+        return max(lead_seconds(self.sensor.spec, self.found), late)
 
     def start(self, *, avoid_cpus: Collection[int] = ()) -> None:
         """Begin to read, away from `avoid_cpus`. Raises RuntimeError when it reads already."""
@@ -50,6 +64,7 @@ class Meter:
             raise RuntimeError("Meter.start was called twice")
         self._readings, self._failure = [], None
         self._end.clear()
+        self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, args=(frozenset(avoid_cpus),), name="power-meter")
         self._thread.start()
 
@@ -60,7 +75,13 @@ class Meter:
         self._end.set()
         self._thread.join()
         self._thread = None
+        if isinstance(self.sensor, Recorder):
+            self._readings = self.sensor.between(self._started, time.monotonic())
         return self._readings
+
+    def close(self) -> None:
+        """Give back what the sensor holds."""
+        close_sensor(self.sensor)
 
     def record(self, seconds: float) -> list[Reading]:
         """Read for a while and return the readings: an idle baseline."""
@@ -123,8 +144,8 @@ def _keep_off(avoid: frozenset[int]) -> None:
         os.sched_setaffinity(0, others)
 
 
-def open_meter(root: Path = Path("/")) -> Meter | Unavailable:
-    """Return the board's most trustworthy power meter, or why it has none."""
+def open_meter(root: Path = Path("/"), meters: Sequence[MeterSettings] = ()) -> Meter | Unavailable:
+    """Return the meter that is configured, else the board's most trustworthy one, or why there is none."""
     place = locate(root)
-    chosen = choose_sensor(place, read_board(place).profile)
+    chosen = choose_sensor(place, read_board(place).profile, meters)
     return chosen if isinstance(chosen, Unavailable) else Meter(*chosen)

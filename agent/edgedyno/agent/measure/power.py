@@ -34,8 +34,9 @@ def window_seconds(meter: Meter) -> float:
 
 
 def idle_seconds(meter: Meter) -> float:
-    """Return how long an idle baseline takes."""
-    return max(IDLE_LEAST_SECONDS, min(IDLE_MOST_SECONDS, meter.min_window_seconds / 2))
+    """Return how long an idle baseline takes, with what a late meter still shows of the load before."""
+    counted = max(IDLE_LEAST_SECONDS, min(IDLE_MOST_SECONDS, meter.min_window_seconds / 2))
+    return counted + meter.settle_seconds
 
 
 def needed_seconds(meter: Meter, trials: int) -> float:
@@ -58,7 +59,8 @@ def meter_all(
         if left < window_seconds(meter):
             contender.log.power_reason = (
                 f"{left:.0f} s were left of the time to measure, "
-                f"{meter.sensor.spec.source} needs {meter.min_window_seconds:g} s for each trial"
+                f"{meter.sensor.spec.source} needs {window_seconds(meter) + idle_seconds(meter):.0f} s for each trial, "
+                f"so a longer measure.max_seconds"
             )
             continue
         idle = _meter_one(contender, meter, idle)
@@ -87,4 +89,6 @@ def _meter_one(contender: Contender, meter: Meter, idle_before: Sequence[Reading
     else:
         log.energy, log.power, log.power_reason = found.energy, found.power, None
     log.metered = {"seconds": window.seconds, "inferences": float(count)}
+    if meter.doubt:
+        log.notes["power_doubt"] = meter.doubt
     return idle_after

@@ -215,7 +215,11 @@ class _Execution:
         if isinstance(self._scenario, str) and self._agenda.is_searched:
             # Loading may have used up the time: what was loaded is worth its bursts.
             left = max(left, MIN_ROUNDS * sum(each.burst_seconds for each in group if each.alive))
-        meter = open_meter() if scenarios.is_metered(self._scenario) else Unavailable(scenarios.NOT_METERED)
+        meter = (
+            open_meter(meters=self._request.meters)
+            if scenarios.is_metered(self._scenario)
+            else Unavailable(scenarios.NOT_METERED)
+        )
         metering = 0.0
         if isinstance(meter, Meter):
             metering = min(needed_seconds(meter, len(group)), left * BUDGET_SHARE, left - least)
@@ -235,6 +239,7 @@ class _Execution:
             self._measure(group, left - metering, between)
             if isinstance(meter, Meter):
                 meter_all(group, meter, seconds=metering, stop=self._stop)
+                meter.close()
         self._done = finished_before
 
     def _measure(self, group: list[Contender], seconds: float, between: Callable[[Pace], None]) -> None:

@@ -24,6 +24,7 @@ class AcpiPowerMeter:
         kind="sampled",
         min_window_seconds=120.0,
         max_rate_hertz=4.0,
+        lag_seconds=(0.0, 30.0),
     )
 
     def __init__(self, place: Place, rule: PowerRule | None = None) -> None:

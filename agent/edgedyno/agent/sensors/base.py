@@ -5,7 +5,7 @@ An entry point names a callable that takes a Place and the board's PowerRule for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -33,6 +33,8 @@ class SensorSpec(Struct, frozen=True):
     """What to leave out at a window's start, because the source averages over the past."""
     max_rate_hertz: float | None = None
     """Asking more often costs more than it tells."""
+    lag_seconds: tuple[float, float] | None = None
+    """Between which bounds its answer to a step may be late, to be fitted on each run; None: it is prompt."""
 
 
 class Available(Struct, frozen=True):
@@ -75,6 +77,23 @@ class Sensor(Protocol):
 
     def read(self) -> Reading | Unavailable:
         """Read now. Cheap enough for the sensor's own rate; raises nothing for what a board may do."""
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A sensor that keeps every reading it gets by itself: nothing is lost between two calls of `read`."""
+
+    def between(self, start_seconds: float, stop_seconds: float) -> list[Reading]:
+        """Return the readings with stamps in this span of the monotonic clock, as far as they have come."""
+
+    def close(self) -> None:
+        """Give back what it holds: a connection, a file, a port."""
+
+
+def close_sensor(sensor: object) -> None:
+    """Give back what a sensor holds, if it holds anything."""
+    if isinstance(sensor, Recorder):
+        sensor.close()
 
 
 class SensorFactory(Protocol):

@@ -1,7 +1,8 @@
 """RAPL: the energy counters of x86 packages, from the kernel's powercap tree.
 
 Adds packages and their DRAM. Leaves out what would count twice: core and uncore (branches of the package),
-psys (the platform above it), and the twin of each package under intel-rapl-mmio.
+psys (the platform above it), and the twin of each package under intel-rapl-mmio, which is read only where there is
+no intel-rapl. AMD processors (Zen and later) have the same tree, with packages and cores only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 UPDATE_SECONDS = 0.001  # Intel SDM volume 3, RAPL: the counters are updated about every millisecond.
 STEP_JOULES = 61e-6  # 1/2^14 J, the usual unit in MSR_RAPL_POWER_UNIT.
 # Zone numbers are hexadecimal: intel-rapl:a is package-10 in prometheus/procfs' fixtures.
-_ZONE = re.compile(r"intel-rapl:[0-9a-f]+(:[0-9a-f]+)?")
+_ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio):[0-9a-f]+(:[0-9a-f]+)?")
+_PREFERRED, _TWIN = "intel-rapl", "intel-rapl-mmio"
 _ROOT_ONLY = (
     "energy_uj may be read by root only (0400 since Linux 5.10); grant it with a udev rule or tmpfiles.d"
 )
@@ -99,14 +101,20 @@ def _grown(zone: Zone, old: float, new: float) -> float | None:
 
 
 def find_zones(base: Path) -> list[Zone]:
-    """Return the zones that add up to packages and DRAM."""
+    """Return the zones that add up to packages and DRAM, each counted once."""
+    return _zones_of(base, _PREFERRED) or _zones_of(base, _TWIN)
+
+
+def _zones_of(base: Path, driver: str) -> list[Zone]:
     zones = []
     for entry in entries(base):
         match = _ZONE.fullmatch(entry)
-        name = read_text(base / entry / "name") if match else None
-        if match and name and (name == "dram" if match[1] else name.startswith("package")):
+        if match is None or match[1] != driver:
+            continue
+        name = read_text(base / entry / "name")
+        if name and (name == "dram" if match[2] else name.startswith("package")):
             wrap = read_int(base / entry / "max_energy_range_uj")
-            label = f"{entry.removeprefix('intel-rapl:')} dram" if match[1] else name
+            label = f"{entry.removeprefix(driver + ':')} dram" if match[2] else name
             zones.append(Zone(str(base / entry), label, wrap / 1e6 if wrap and wrap > 0 else None))
     return zones
 
