@@ -45,12 +45,18 @@ def read_capabilities(
     """
     place = locate(root)
     with listening() as problems:
-        found = _read(place, environments, probe_runtimes=probe_runtimes)
+        found = _read(place, environments, meters, probe_runtimes=probe_runtimes)
     host = replace(found.host or Host(), problems=problem_lines(problems, place.root))
     return replace(found, host=host)
 
 
-def _read(place: Place, environments: list[Environment] | None, *, probe_runtimes: bool) -> Capabilities:
+def _read(
+    place: Place,
+    environments: list[Environment] | None,
+    meters: Sequence[MeterSettings],
+    *,
+    probe_runtimes: bool,
+) -> Capabilities:
     board = read_board(place)
     barred = [] if place.recorded else barred_cpus(board.topology.online)
     return Capabilities(

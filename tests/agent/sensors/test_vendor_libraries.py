@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedyno.agent.host.place import Place
-from edgedyno.agent.host.tools import Printed
+from edgedyno.agent.host.tools import NoTools
 from edgedyno.agent.sensors.base import Available, Reading, Unavailable
 from edgedyno.agent.sensors.dcmi import Answer, IpmiDcmi, parse_raw
 from edgedyno.agent.sensors.nvml import Nvml
@@ -57,13 +57,6 @@ def place(tmp_path: Path) -> Place:
     (tmp_path / "dev/nvidia0").touch()
     (tmp_path / "dev/ipmi0").touch()
     return Place(tmp_path, NoTools())
-
-
-class NoTools:
-    """A machine without ipmitool."""
-
-    def run(self, *command: str) -> Printed:
-        return Printed(None, f"{command[0]} is not installed")
 
 
 def test_nvml_counts_joules_where_it_can(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
