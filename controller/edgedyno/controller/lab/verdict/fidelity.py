@@ -57,8 +57,9 @@ def judge_selftest(result: Result) -> list[Judgement]:
     selftest = result.selftest
     if selftest is None or selftest.passed or selftest.looks_like is None:
         return []
-    cause = looks_like_in_words(selftest)
-    text = say("fails the check on known images: {cause}", cause=in_brackets(cause, selftest.text))
+    # What mends it is the same for all variants that fail by it; without that the whole story has to do.
+    cause = in_brackets(looks_like_in_words(selftest), listed(selftest.changes) or selftest.text)
+    text = say("fails the check on known images: {cause}", cause=cause)
     return [Judgement("selftest", None, "violated", None, text)]
 
 
