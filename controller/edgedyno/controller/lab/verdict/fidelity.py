@@ -148,7 +148,8 @@ def threads_notes(results: Iterable[Result], labels: dict[str, str]) -> list[str
     """Name variants whose predictions change with the number of threads: their scores hold for one number only."""
     found: dict[tuple[object, ...], Result] = {}
     for result in results:
-        if result.threads_check is not None and not result.threads_check.identical:
+        check = result.threads_check
+        if check is not None and not check.identical and not check.rounding_only:
             engine = (result.variant_sha256, result.runtime, result.runtime_version)
             found.setdefault(engine, result)
     return [
