@@ -286,8 +286,8 @@ def test_odd_images_of_all_kinds_are_counted_and_stay_in_the_denominator(case: C
 def _write_odd_images(folder: Path, originals: dict[str, Path]) -> None:
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     Image.new("L", (10_000, 10_000)).save(folder / "huge.png")
-    pixels = cv2.imread(str(originals["deep.png"])).astype(np.uint16) * 257
-    assert cv2.imwrite(str(folder / "deep.png"), pixels)
+    pixels = np.asarray(Image.open(originals["deep.png"]).convert("RGB"))[:, :, ::-1]
+    assert cv2.imwrite(str(folder / "deep.png"), pixels.astype(np.uint16) * 257)
     Image.open(originals["cmyk.jpg"]).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
     data = originals["cut.jpg"].read_bytes()
     (folder / "cut.jpg").write_bytes(data[: len(data) // 2])
