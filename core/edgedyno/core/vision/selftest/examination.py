@@ -93,15 +93,7 @@ def _passed(subject: Subject, reading: Reading, seen: Seen, words: Words, *, str
         return Examined(_failed(words, images, passed_on, words.passed(seen, images)), None, seen.mean)
     text = words.passed(seen, images)
     suspect: Finding | None = _surer(subject, reading, seen) if strict else None
-    selftest = SelfTest(passed=True, images=images, text=text)
-    if suspect is not None:
-        selftest = SelfTest(
-            passed=True,
-            images=images,
-            text=f"{text}; suspicious: {suspect.text}",
-            changes=list(suspect.changes),
-            suspect=suspect.code,
-        )
+    selftest = passing(images, text, suspect)
     return Examined(
         selftest, _reference(subject, reading, seen, selftest, None) if strict else None, seen.mean
     )
@@ -123,14 +115,28 @@ def _surer(subject: Subject, reading: Reading, seen: Seen) -> Finding | None:
     return None
 
 
-def _failed(words: Words, images: int, found: Finding, what: str) -> SelfTest:
+def passing(images: int, text: str, suspect: Finding | None) -> SelfTest:
+    """Make the self-test of what passed, with what speaks for another reading."""
+    if suspect is None:
+        return SelfTest(passed=True, images=images, text=text)
     return SelfTest(
-        passed=False,
+        passed=True,
         images=images,
-        text=words.failed(what, found.code, found.text),
-        looks_like=found.code,
-        changes=list(found.changes),
+        text=f"{text}; suspicious: {suspect.text}",
+        changes=list(suspect.changes),
+        suspect=suspect.code,
     )
+
+
+def failing(images: int, text: str, found: Finding) -> SelfTest:
+    """Make the self-test of what failed."""
+    return SelfTest(
+        passed=False, images=images, text=text, looks_like=found.code, changes=list(found.changes)
+    )
+
+
+def _failed(words: Words, images: int, found: Finding, what: str) -> SelfTest:
+    return failing(images, words.failed(what, found.code, found.text), found)
 
 
 def _reference(

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedyno.core.errors import EdgedynoError
-from edgedyno.core.result import SelfTest
 from edgedyno.core.vision.selftest import symptoms
 from edgedyno.core.vision.selftest.alternatives import DTYPE, colours, of_input, of_output
-from edgedyno.core.vision.selftest.examination import LIMIT_SECONDS, Examined
+from edgedyno.core.vision.selftest.examination import LIMIT_SECONDS, Examined, failing, passing
 from edgedyno.core.vision.selftest.explaining import Finding, explain_error
 from edgedyno.core.vision.selftest.reference import Reference
 from edgedyno.core.vision.selftest.sentences import MEANINGS
@@ -55,28 +54,13 @@ def survey(
         if error.code.startswith("image."):
             raise
         found = explain_error(subject, reading, error, tensor)
-        return Examined(_failed(images, f"{error}: {found.text}", found), None)
+        return Examined(failing(images, f"{error}: {found.text}", found), None)
     dead = _dead(subject, reading)
     if dead is not None:
-        return Examined(_failed(images, f"{MEANINGS[dead.code or '']}: {dead.text}", dead), None)
+        return Examined(failing(images, f"{MEANINGS[dead.code or '']}: {dead.text}", dead), None)
     text = f"no known images: outputs vary from image to image in {images} images of the data set"
     suspect = _suspicion(subject, reading, seen, tensor)
-    selftest = SelfTest(passed=True, images=images, text=text)
-    if suspect is not None:
-        selftest = SelfTest(
-            passed=True,
-            images=images,
-            text=f"{text}; suspicious: {suspect.text}",
-            changes=list(suspect.changes),
-            suspect=suspect.code,
-        )
-    return Examined(selftest, _reference(subject, reading, seen, names))
-
-
-def _failed(images: int, text: str, found: Finding) -> SelfTest:
-    return SelfTest(
-        passed=False, images=images, text=text, looks_like=found.code, changes=list(found.changes)
-    )
+    return Examined(passing(images, text, suspect), _reference(subject, reading, seen, names))
 
 
 def _dead(subject: Subject, reading: Reading) -> Finding | None:
