@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -22,22 +22,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _Licence(Struct, frozen=True):
-    id: int
-    name: str = ""
-
-
 class _Photograph(Struct, frozen=True):
     id: int
-    license: int | None = None
-    flickr_url: str = ""
+    credit: str = ""
 
 
 class _Credits(Struct, frozen=True):
-    """The parts of a COCO file that tell whose the images are."""
+    """What the normal form of labels tells of whose the images are."""
 
     images: list[_Photograph] = []
-    licenses: list[_Licence] = []
 
 
 class Labels:
@@ -79,10 +72,7 @@ class Labels:
         self._credit(msgspec.json.decode(data, type=_Credits))
 
     def _credit(self, told: _Credits) -> None:
-        licences: dict[Any, str] = {one.id: one.name for one in told.licenses}
-        for image in told.images:
-            parts = [image.flickr_url, licences.get(image.license, "")]
-            self._credits[image.id] = ", ".join(part for part in parts if part)
+        self._credits = {image.id: image.credit for image in told.images}
 
     def credit(self, image_id: int) -> str:
         """Return whose an image is, as the data set tells; empty where it does not."""
