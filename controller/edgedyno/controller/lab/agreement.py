@@ -243,7 +243,8 @@ def _in_words(ours: Verdict, theirs: Verdict, *, same: bool, equal: bool) -> str
     both = {"first": _answer(ours), "second": _answer(theirs)}
     if same:
         return say(
-            "the same, as neither run tells these two apart: {first} in the first, {second} in the second", **both
+            "the same, as neither run tells these two apart: {first} in the first, {second} in the second",
+            **both,
         )
     return say("differ: {first} in the first, {second} in the second", **both)
 

@@ -59,7 +59,9 @@ class Histories(NamedTuple):
 
 def draw_histories(series: Sequence[BoardSeries], key: str) -> Histories:
     """Draw all trials of a board on one axis of time: interleaved trials saw the same moments."""
-    throttled = sorted({at for one in series for at, flags in zip(one.monotonic_seconds, one.throttled) if flags})  # noqa: B905 - no flags at all where nothing tells
+    throttled = sorted(
+        {at for one in series for at, flags in zip(one.monotonic_seconds, one.throttled) if flags}
+    )  # noqa: B905 - no flags at all where nothing tells
     start = min((one.monotonic_seconds[0] for one in series if one.monotonic_seconds), default=0.0)
     celsius = _lines((one.monotonic_seconds, one.temperature_celsius) for one in series)
     hertz = _lines((one.monotonic_seconds, one.frequency_hz) for one in series)
@@ -101,7 +103,11 @@ def _history(
     shown = lines[:MAX_LINES]
     _legend(axes, shown, throttled=bool(throttled))
     words = say("; ").join(
-        say("{label}: {text}", label=line.name, text=f"{write(line.points[0][1])} → {write(line.points[-1][1])}")
+        say(
+            "{label}: {text}",
+            label=line.name,
+            text=f"{write(line.points[0][1])} → {write(line.points[-1][1])}",
+        )
         for line in shown
     )
     return History(drawing.svg(key, say("Over the time of the run"), words), len(lines) - len(shown))
@@ -123,7 +129,12 @@ def _broken(line: _Line, start: float) -> tuple[list[float], list[float]]:
 def _mark(axes: Axes, seconds: Sequence[float]) -> None:
     if seconds:
         axes.vlines(
-            np.array(seconds), 0, 0.07, transform=axes.get_xaxis_transform(), color=COLOUR["bad"], linewidth=2.0
+            np.array(seconds),
+            0,
+            0.07,
+            transform=axes.get_xaxis_transform(),
+            color=COLOUR["bad"],
+            linewidth=2.0,
         )
 
 
