@@ -60,8 +60,14 @@ class Histories(NamedTuple):
 def draw_histories(series: Sequence[BoardSeries], key: str) -> Histories:
     """Draw all trials of a board on one axis of time: interleaved trials saw the same moments."""
     throttled = sorted(
-        {at for one in series for at, flags in zip(one.monotonic_seconds, one.throttled) if flags}
-    )  # noqa: B905 - no flags at all where nothing tells
+        {
+            at
+            for one in series
+            if one.throttled
+            for at, flags in zip(one.monotonic_seconds, one.throttled, strict=True)
+            if flags
+        }
+    )
     start = min((one.monotonic_seconds[0] for one in series if one.monotonic_seconds), default=0.0)
     celsius = _lines((one.monotonic_seconds, one.temperature_celsius) for one in series)
     hertz = _lines((one.monotonic_seconds, one.frequency_hz) for one in series)
