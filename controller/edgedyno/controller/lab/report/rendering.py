@@ -16,7 +16,7 @@ from edgedyno.controller.lab.report.board import Source, describe_board
 from edgedyno.controller.lab.report.examples import Budget
 from edgedyno.controller.lab.report.examples.gallery import PAGE_BYTES
 from edgedyno.controller.lab.report.examples.labels import Labels
-from edgedyno.controller.lab.report.fidelity import agreement_columns, output_columns
+from edgedyno.controller.lab.report.fidelity import output_columns
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
 from edgedyno.controller.lab.report.words import ANSWERS, KINDS, STAGES, limit_in_words
 from edgedyno.controller.lab.verdict import (
@@ -176,7 +176,6 @@ def _environment() -> jinja2.Environment:
         "say": say,
         "stages": STAGES,
         "answers_in_words": ANSWERS,
-        "agreement_columns": agreement_columns,
         "output_columns": output_columns,
     }
     environment.filters |= {

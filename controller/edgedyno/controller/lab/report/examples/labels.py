@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from edgedyno.controller.lab.coco import category_ids, decode_instances
+from edgedyno.controller.lab.datasets import read_labels
 from edgedyno.controller.lab.report.examples.changes import MATCHING_IOU, box_of, iou
 from edgedyno.core.errors import EdgedynoError
 
@@ -41,18 +43,23 @@ class Labels:
         """By image: class of the model, box; crowds are left out."""
         self.counts: dict[str, int] = {}
         """Labelled boxes by class name."""
+        self.classes: dict[int, int] = {}
+        """Class of each image, where whole images are labelled."""
         self.known = False
         self._credits: dict[int, str] = {}
 
     @classmethod
     def of(cls, resolved: ResolvedJob, read: Callable[[str], bytes]) -> Labels:
-        """Read the labels of a job that detects; none where it has none or they cannot be read."""
+        """Read the labels of a job; none where it has none or they cannot be read."""
         labels = cls()
-        if resolved.annotations is None or resolved.model.task != "detect":
+        if resolved.annotations is None:
             return labels
         try:
             data = read(resolved.annotations.sha256)
-            labels._take(data, resolved.class_names)
+            if resolved.model.task == "detect":
+                labels._take(data, resolved.class_names)
+            else:
+                labels._take_classes(data, resolved.class_names)
         except (EdgedynoError, OSError, KeyError, msgspec.MsgspecError):
             log.info("the report goes without labels", exc_info=True)
         return labels
@@ -70,6 +77,13 @@ class Labels:
             self.counts[name] = self.counts.get(name, 0) + 1
         self.known = True
         self._credit(msgspec.json.decode(data, type=_Credits))
+
+    def _take_classes(self, data: bytes, class_names: list[str]) -> None:
+        """Take the class of each image; its id is its row."""
+        self.classes = {row: index for row, (_, index) in enumerate(read_labels(data, file="annotations"))}
+        names = [class_names[index] for index in self.classes.values() if index < len(class_names)]
+        self.counts = dict(Counter(names))
+        self.known = True
 
     def _credit(self, told: _Credits) -> None:
         self._credits = {image.id: image.credit for image in told.images}
