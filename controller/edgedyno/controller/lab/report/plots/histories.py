@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -25,7 +25,12 @@ MAX_LINES = 4
 GIGA = 1e9
 # Looks come twice a second; a longer pause is a load or a wait, and no line leads over it.
 GAP_SECONDS = 5.0
-STYLES = (("ink", "-"), ("fp32", "-"), ("int8", (0, (5, 2))), ("fp16", (0, (1, 1))))
+STYLES: tuple[tuple[str, Any], ...] = (
+    ("ink", "-"),
+    ("fp32", "-"),
+    ("int8", (0, (5, 2))),
+    ("fp16", (0, (1, 1))),
+)
 
 
 class History(NamedTuple):
