@@ -96,11 +96,13 @@ def _is_rounding(found: Difference) -> bool:
 
 
 def _tell(threads: int, other: int, images: int, found: Difference) -> str:
-    on = f"on {images} images {threads} and {other} threads predict"
     if found == Difference():
-        return f"{on} exactly the same"
-    by = f"scores differ by up to {found.score:.2g}, boxes by up to {found.box_pixels:.2g} pixels"
-    tolerated = f"{SCORE_TOLERANCE:g} and {BOX_TOLERANCE_PIXELS:g} pixels are tolerated"
+        return f"on {images} images {threads} and {other} threads predict exactly the same"
+    by = (
+        f"scores differ by up to {found.score:.2g}, boxes by up to {found.box_pixels:.2g} pixels "
+        f"({SCORE_TOLERANCE:g} and {BOX_TOLERANCE_PIXELS:g} pixels are tolerated)"
+    )
     if _is_rounding(found):
-        return f"{on} the same but for rounding: {by} ({tolerated})"
-    return f"{on} differently: {by} ({tolerated}); the accuracy is that of {threads} threads"
+        return f"on {images} images {threads} and {other} threads predict the same but for rounding: {by}"
+    differently = f"on {images} images {threads} and {other} threads predict differently: {by}"
+    return f"{differently}; the accuracy is that of {threads} threads"
