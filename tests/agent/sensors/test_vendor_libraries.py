@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedyno.agent.host.place import Place
-from edgedyno.agent.host.tools import NoTools
+from edgedyno.agent.host.tools import Printed
 from edgedyno.agent.sensors.base import Available, Reading, Unavailable
 from edgedyno.agent.sensors.dcmi import Answer, IpmiDcmi, parse_raw
 from edgedyno.agent.sensors.nvml import Nvml
@@ -51,12 +51,22 @@ class Card:
         return int(self.joules * 1000)
 
 
+class NothingInstalled:
+    """A stand-in for the tools of a board that has none of them, in the words of LiveTools."""
+
+    def run(self, *command: str) -> Printed:
+        return Printed(None, f"{command[0]} is not installed")
+
+    def first_line(self, *command: str) -> Printed:
+        return self.run(*command)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     (tmp_path / "dev/ipmi0").touch()
-    return Place(tmp_path, NoTools())
+    return Place(tmp_path, NothingInstalled())
 
 
 def test_nvml_counts_joules_where_it_can(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
