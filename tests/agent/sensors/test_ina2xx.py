@@ -63,13 +63,13 @@ def test_thor_has_one_chip_at_its_input_and_three_rails_behind_it(tmp_path: Path
     """The input is 61.2 W, whatever the driver calls it; the module's rails are 19.6 + 10.4 - 0.392 W."""
     (rule, module) = next(each for each in board_profiles() if each.id == "jetson-agx-thor").power
     chip(tmp_path, 3, "ina238", "61200000", **({"label": label} if label else {}))
-    rails = {"VDD_GPU": (-19600, 20), "VDD_CPU_SOC_MSS": (19600, 1000), "VIN_SYS_5V0": (5200, 2000)}
+    rails = {"VDD_GPU": (19600, -20), "VDD_CPU_SOC_MSS": (19600, 1000), "VIN_SYS_5V0": (5200, 2000)}
     for number, (name, (millivolts, milliamperes)) in enumerate(rails.items(), start=1):
         folder = tmp_path / "rootfs/sys/class/hwmon/hwmon4"
         write(folder / "name", "ina3221\n")
         write(folder / f"in{number}_label", name + "\n")
-        write(folder / f"in{number}_input", f"{abs(millivolts)}\n")
-        write(folder / f"curr{number}_input", f"{milliamperes if millivolts > 0 else -milliamperes}\n")
+        write(folder / f"in{number}_input", f"{millivolts}\n")
+        write(folder / f"curr{number}_input", f"{milliamperes}\n")
     sensor = Ina2xx(locate(tmp_path), rule)
     found, reading = sensor.probe(), sensor.read()
     assert isinstance(found, Available)
