@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IDLE_WATTS, WATTS_OF_A_CORE = 3.0, 5.0
 JOB = """\
-name: energy
+name: metered
 model: fastestdet
 sweep: {{precisions: [fp32], threads: [1], runtimes: [onnxruntime]}}
 measure: {{precision: 20%, max_seconds: {seconds}}}

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edgedyno.agent import doctor, neighbours
+from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.doctor import examine
 from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.main import main
-from edgedyno.core.board import RuntimeInfo
+from edgedyno.core.board import PowerSource, RuntimeInfo
 from tests.agent.boards import board, copy_board, write
 
 
@@ -32,6 +34,19 @@ def test_a_pi_without_a_sensor() -> None:
     assert found["governor"].status == "warn"
     assert "ondemand on policy0" in found["governor"].text
     assert found["throttling"].text == "seen by rpi_volt, get_throttled"
+
+
+def test_a_meter_that_lacks_its_library_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    capabilities = read_capabilities(root=board("x86-rapl"))
+    missing = "an NVIDIA card is here, and NVML needs the Python package nvidia-ml-py"
+    reason = f"{missing}: pip install 'edgedyno[nvml]'"
+    changed = structs.replace(
+        capabilities, power=[*capabilities.power, PowerSource("nvml", "GPU", available=False, reason=reason)]
+    )
+    monkeypatch.setattr(doctor, "read_capabilities", lambda **_: changed)
+    found = [each for each in examine(board("x86-rapl")) if each.name == "power"]
+    assert Finding("power", "warn", f"nvml: {missing}", "pip install 'edgedyno[nvml]'") in found
+    assert any(each.status == "ok" for each in found)
 
 
 def test_a_server_in_order() -> None:
