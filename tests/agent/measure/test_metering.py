@@ -68,6 +68,7 @@ class Scripted:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def play(reasons: dict[int, str], seconds: float = 40.0, expected: tuple[str, ...] = ()) -> Ran:
         scripted = Scripted(reasons)
+        left: list[float] = []
         monkeypatch.setattr("edgedyno.agent.measure.metering.time.monotonic", scripted.monotonic)
         ran = run_watched(
             cast("Worker", scripted),
@@ -75,8 +76,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
             median_seconds=EACH_SECONDS,
             seconds=seconds,
             stop=threading.Event(),
+            between=left.append,
             expected=expected,
         )
+        assert left == sorted(left, reverse=True)
+        assert (len(left), left[-1]) == (ran.rounds, 0.0)
         assert scripted.polls == len(scripted.bursts)
         # Throttle flags are to be seen twice a second at least (docs/method.md).
         assert max(scripted.bursts) * EACH_SECONDS <= 0.5

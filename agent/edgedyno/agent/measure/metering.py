@@ -16,6 +16,7 @@ from edgedyno.agent.measure.validity import POLL_SECONDS
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from edgedyno.agent.measure.supervisor import Worker
     from edgedyno.agent.measure.validity import Watch
@@ -56,11 +57,12 @@ def run_watched(
     median_seconds: float,
     seconds: float,
     stop: threading.Event,
+    between: Callable[[float], None],
     expected: tuple[str, ...] = (),
 ) -> Ran:
     """Run a worker for `seconds`, or until `stop` is set; reasons that begin as `expected` disturb nothing.
 
-    Raises TrialError.
+    `between` is called after each round with the seconds that are left. Raises TrialError.
     """
     count = max(1, round(min(BURST_SECONDS, seconds) / max(median_seconds, 1e-6)))
     pids = [worker.pid]
@@ -82,6 +84,7 @@ def run_watched(
         disturbed += bool(found)
         # One reason of each kind, the latest: they differ in their numbers only.
         reasons.update({re.sub(r"[\d.]+", "#", text): text for text in found})
+        between(max(0.0, seconds - (ended - began)))
     window = Window(began, ended, inferences)
     paused = 1 - busy / window.seconds if window.seconds > 0 else 0.0
     return Ran(window, max(0.0, paused), rounds, disturbed, list(reasons.values()))

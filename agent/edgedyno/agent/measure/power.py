@@ -17,7 +17,7 @@ from edgedyno.agent.measure.supervisor import TrialError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgedyno.agent.measure.contender import Contender
     from edgedyno.agent.measure.journal import TrialLog
@@ -72,7 +72,8 @@ def meter_all(
             continue
         _place(turn.contender, surroundings)
         turn.tries += 1
-        metered = _meter_one(turn.contender, meter, idle, surroundings)
+        after = idle_seconds(meter) + len(waiting) * (window_seconds(meter) + idle_seconds(meter))
+        metered = _meter_one(turn.contender, meter, idle, surroundings, after)
         idle = metered.idle_after
         if metered.disturbed and turn.tries < MOST_TRIES:
             waiting.append(turn)
@@ -84,6 +85,8 @@ class Surroundings(NamedTuple):
     watch: Watch
     placement: Placement
     stop: threading.Event
+    tell: Callable[[float], None]
+    """Takes the seconds that metering will still take; never called inside a burst."""
     expected: tuple[str, ...] = ()
     """How reasons begin that disturb nothing."""
 
@@ -125,9 +128,13 @@ def _place(contender: Contender, surroundings: Surroundings) -> None:
 
 
 def _meter_one(
-    contender: Contender, meter: Meter, idle_before: Sequence[Reading], surroundings: Surroundings
+    contender: Contender,
+    meter: Meter,
+    idle_before: Sequence[Reading],
+    surroundings: Surroundings,
+    after_seconds: float,
 ) -> _Once:
-    """Meter one trial once."""
+    """Meter one trial once; `after_seconds` is what metering takes when its window is over."""
     worker, log, stop = contender.worker, contender.log, surroundings.stop
     if worker is None:
         return _Once(list(idle_before))
@@ -139,6 +146,7 @@ def _meter_one(
             median_seconds=contender.median_seconds,
             seconds=window_seconds(meter),
             stop=stop,
+            between=lambda left: surroundings.tell(left + after_seconds),
             expected=surroundings.expected,
         )
     except TrialError as error:

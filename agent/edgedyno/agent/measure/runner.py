@@ -239,10 +239,9 @@ class _Execution:
         with restored_affinity():
             watch = self._measure(group, left - metering, between)
             if isinstance(meter, Meter):
-                self._progress("measure", force=True)
                 placement = read_placement(self._request.capabilities)
                 expected = scenarios.looked_for(self._scenario)
-                surroundings = Surroundings(watch, placement, self._stop, expected)
+                surroundings = Surroundings(watch, placement, self._stop, self._tell_metering, expected)
                 meter_all(group, meter, surroundings, seconds=max(metering, until - time.monotonic()))
                 meter.close()
         self._done = finished_before
@@ -281,6 +280,9 @@ class _Execution:
         )
         scenarios.run(self._scenario, group, setting, stop=self._stop, between=between)
         return watch
+
+    def _tell_metering(self, left_seconds: float) -> None:
+        self._progress("measure", current="power", eta_seconds=left_seconds)
 
     def _measured_seconds(self) -> float:
         since = time.monotonic() - (self._measuring_since or time.monotonic())
