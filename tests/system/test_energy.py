@@ -135,7 +135,7 @@ def test_run_with_a_plug_in_the_configuration(mosquitto: Mosquitto, tmp_path: Pa
     """Two minutes of inferences between two baselines of half a minute, by the rules as they are."""
     broker = {"host": "127.0.0.1", "port": mosquitto.port}
     env = environment(tmp_path, power=[{"source": "tasmota", "topic": "plug1", "broker": broker}])
-    process = run_here(tmp_path, env, 520)
+    process = run_here(tmp_path, env, 440)
     with TasmotaLike(mosquitto.port, Draw(process.pid).watts):
         _, said = process.communicate(timeout=800)
     (line,) = [line for line in said.splitlines() if line.startswith("energy:")]
