@@ -109,7 +109,11 @@ def _traps(board: Board) -> list[Finding]:
 def _power(capabilities: Capabilities) -> list[Finding]:
     usable = [each for each in capabilities.power if each.available]
     findings = [Finding("power", "ok", f"{each.source} meters the {each.scope}") for each in usable]
-    reasons = [f"{each.source}: {each.reason}" for each in capabilities.power if not each.available]
+    reasons = [
+        f"{each.source}: {each.reason}"
+        for each in capabilities.power
+        if not each.available and not each.absent
+    ]
     findings += [
         Finding("power", "warn", f"{each.source}: {each.reason}", remedy_for(each.source))
         for each in capabilities.power
@@ -120,7 +124,7 @@ def _power(capabilities: Capabilities) -> list[Finding]:
         if found and not each.available:
             findings.append(Finding("power", "warn", f"{each.source}: {text}", f"{INSTALL}{extra}"))
     if not usable:
-        text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'nothing found'})"
+        text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'this board has none'})"
         findings.append(Finding("power", "warn", text, ADD_A_METER))
     return findings
 

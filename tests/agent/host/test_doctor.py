@@ -13,6 +13,7 @@ from msgspec import structs
 
 from edgedyno.agent import doctor, neighbours
 from edgedyno.agent.capabilities import read_capabilities
+from edgedyno.agent.caps_table import caps_table
 from edgedyno.agent.doctor import examine
 from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.place import locate
@@ -309,3 +310,17 @@ def test_findings_are_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--root", str(board("rpi4b"))]) == 0
     texts = [line for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
     assert max(map(len, texts)) <= 80
+
+
+@pytest.mark.parametrize("name", ["vm-bare", "rpi4b", "rock-5b"])
+def test_meters_of_which_there_is_no_sign_take_one_line(name: str) -> None:
+    capabilities = read_capabilities(root=board(name))
+    lines = caps_table(capabilities, width=200).splitlines()
+    (together,) = [line for line in lines if line.startswith("power    no sign of ")]
+    power = [line for line in lines if line.startswith("power ")]
+    for source in capabilities.power:
+        assert (source.source in together) == source.absent
+        alone = [line for line in power if line.startswith(f"power    {source.source} (")]
+        assert len(alone) == (not source.absent)
+    (found,) = [each for each in examine(board(name)) if each.name == "power"]
+    assert "no RAPL zone" not in found.text
