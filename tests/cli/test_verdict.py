@@ -107,6 +107,35 @@ def test_the_report_is_written_and_its_place_told_where_there_is_no_desktop(
     assert str(page) in done.stderr
 
 
+@pytest.mark.usefixtures("english")
+def test_the_report_of_a_folder(tmp_path: Path) -> None:
+    place, elsewhere = folder(tmp_path / "a", SWEEP[:2]), tmp_path / "zh.html"
+    done = edgedyno("report", str(place))
+    assert done.returncode == 0, done.stderr
+    assert '<html lang="en">' in (place / "report.html").read_text()
+    done = edgedyno("report", str(place), "--language", "zh", "--no-images", "--out", str(elsewhere))
+    assert done.returncode == 0, done.stderr
+    page = elsewhere.read_text()
+    assert '<html lang="zh-CN">' in page
+    assert "已按要求不包含数据集图像" in page
+    assert edgedyno("report", str(place), "--language", "tlh").returncode == 2
+
+
+@pytest.mark.usefixtures("english")
+def test_one_page_for_several_folders_has_the_verdict_over_their_boards(tmp_path: Path) -> None:
+    places = [
+        folder(tmp_path / name, SWEEP[:2], board=board, seed=seed)
+        for seed, (name, board) in enumerate((("a", "pi"), ("b", "rock")))
+    ]
+    page = tmp_path / "both.html"
+    done = edgedyno("verdict", *map(str, places), "--report", str(page))
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "The answers at a glance" in text
+    assert text.count("synthetic_net on all 2 boards") == 2  # a heading and its label
+    assert text.index("synthetic_net on all 2 boards") < text.index('id="job0board0-answer"')
+
+
 @pytest.mark.parametrize(
     ("variables", "language"),
     [

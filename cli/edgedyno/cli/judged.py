@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -38,9 +38,20 @@ def load_judged(place: str, url: str, language: str) -> Judged:
     return _of_folder(folder, language) if folder.is_dir() else _of_job(place, url, language)
 
 
-def groups_across(judged: Sequence[Judged]) -> list[GroupVerdict]:
+class _Part(Protocol):
+    """What a verdict over several parts needs of each: a folder, or a section of a report."""
+
+    @property
+    def verdicts(self) -> list[Verdict]: ...
+    @property
+    def results(self) -> list[Result]: ...
+    @property
+    def resolved(self) -> ResolvedJob | None: ...
+
+
+def groups_across(judged: Sequence[_Part]) -> list[GroupVerdict]:
     """Return verdicts over the boards of several folders, where their jobs ask for the same of one model."""
-    alike: dict[bytes, list[Judged]] = {}
+    alike: dict[bytes, list[_Part]] = {}
     for one in judged:
         if one.resolved is not None:
             spec = one.resolved.spec

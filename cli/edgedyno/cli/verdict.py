@@ -168,11 +168,13 @@ def _page_of_job(job: str, url: str, language: str, *, images: bool = True) -> s
 
 
 def _page_of_folders(folders: Sequence[Path], language: str, *, images: bool = True) -> str:
-    from edgedyno.cli.judged import read_of, resolved_of
+    from edgedyno.cli.judged import groups_across, read_of, resolved_of
     from edgedyno.controller.lab.report import judge_and_render
 
     jobs = [(read_results(folder), resolved_of(folder)) for folder in folders]
-    return judge_and_render(jobs, read=read_of(folders), language=language, images=images)
+    return judge_and_render(
+        jobs, read=read_of(folders), language=language, images=images, groups=groups_across
+    )
 
 
 def decode_verdicts(data: object) -> list[Verdict]:

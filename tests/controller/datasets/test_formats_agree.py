@@ -87,7 +87,7 @@ def test_the_order_of_a_json_file_does_not_matter(store: ContentStore, tmp_path:
     before = resolve(folder, store, classes=NAMES)
     labels = msgspec.json.decode(path.read_bytes())
     shuffled = {name: labels[name][::-1] for name in ("categories", "annotations", "images")}
-    path.write_bytes(msgspec.json.encode(shuffled))
+    path.write_bytes(msgspec.json.encode(labels | shuffled))
     after = resolve(folder, store, classes=NAMES)
     assert (before.annotations, before.images) == (after.annotations, after.images)
 

@@ -46,8 +46,7 @@ def pictured_job(
     """Give a job images, labels and predictions: INT8 loses the dog, and more of the cat's score in each image."""
     shown = [Image(number, jpeg(lab, number)) for number in range(images)]
     coco = {
-        "images": [{"id": i, "file_name": f"{i}.jpg", "license": 4, "flickr_url": "a/b.jpg"} for i in range(images)],
-        "licenses": [{"id": 4, "name": "Attribution License"}],
+        "images": [{"id": i, "file_name": f"{i}.jpg", "credit": "a/b.jpg, Attribution License"} for i in range(images)],
         "annotations": [
             {"id": i * 2 + at, "image_id": i, "category_id": at + 1, "bbox": list(box)[:4], "area": 1.0}
             for i in range(images)

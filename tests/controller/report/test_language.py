@@ -42,6 +42,24 @@ def test_a_records_sentence_is_told_with_its_values() -> None:
     assert retell(text) == text
 
 
+def test_a_self_test_is_told_with_all_that_it_strings_together() -> None:
+    text = (
+        "sees 1 of 2 expected objects in 1 known image (missing: bus.jpg: expected 'bus' with 0.45 at least, found "
+        "nothing in its place); it sees 300 things in one image: it looks like a wrong colour order: all is seen: "
+        "with `input.colour: RGB → BGR`: 0.89 on average in place of 0.50"
+    )
+    with speaking("zh"):
+        told = retell(text)
+        assert retell("no power sensor: tasmota: plug a/b: said nothing within 5 s; (something new") == (
+            "没有功率传感器：tasmota：plug a/b：5 s 内没有发来数据；(something new"  # noqa: RUF001 - Chinese marks
+        )
+    assert told == (
+        "在 1 张已知图像中检出 2 个预期目标中的 1 个（未检出：bus.jpg：预期 'bus'，分数至少 0.45，实际为"  # noqa: RUF001 - as above
+        "其位置上什么也没有）；它在一张图像中检出 300 个目标：疑似颜色通道顺序错误："  # noqa: RUF001 - as above
+        "改用 `input.colour: RGB → BGR`：0.89（平均分数，原为 0.50）时可全部检出"  # noqa: RUF001 - as above
+    )
+
+
 def test_latin_letters_and_figures_stand_apart_from_chinese() -> None:
     with speaking("zh"):
         assert say("{effort} would settle it", effort=say("{samples} more samples", samples=49)) == (

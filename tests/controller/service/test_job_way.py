@@ -123,6 +123,12 @@ async def test_a_job_goes_from_submission_to_verdict(
     refused = await http.get(f"/jobs/{job}/verdict", params={"language": "tlh"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "request.invalid")
     assert "2 results" in (await http.get(f"/jobs/{job}/report")).text
+    asked = await http.get(f"/jobs/{job}/report", params={"language": "zh", "images": "no"})
+    assert "<html lang=zh>" in asked.text
+    assert "no images" in asked.text
+    for wrong in ({"language": "tlh"}, {"images": "perhaps"}):
+        refused = await http.get(f"/jobs/{job}/report", params=wrong)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "request.invalid")
     page = await http.get(str(http.base_url.join("/")))
     assert job in page.text
 

@@ -189,6 +189,18 @@ def test_logits_become_probabilities() -> None:
     assert sum(share for _, share in best) == pytest.approx(1.0)
 
 
+def test_probabilities_rounded_to_8_bits_are_no_logits() -> None:
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 1, (1, 1000))
+    logits[0, 7] = 7.0
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    rounded = (np.rint(probabilities * 256) / 256).astype(np.float32)
+    assert abs(rounded.sum() - 1) > 0.1, "most of the small ones are rounded away"
+    assert decode_classes([rounded], _spec("classify"), limit=1) == [(7, rounded[0, 7])]
+    two = np.array([[0.3, 0.9]], np.float32)
+    assert decode_classes([two], _spec("classify"))[0][1] == pytest.approx(1 / (1 + np.exp(-0.6)))
+
+
 def test_classes_of_a_detector_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         decode_classes([np.zeros((1, 20, 6), np.float32)], _spec("classify"))

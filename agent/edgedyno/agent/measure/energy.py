@@ -184,11 +184,11 @@ def _used(late: _Lateness, window: Window) -> Span:
 
 
 def _few_updates(spec: SensorSpec, running: Power, used: Span) -> str:
-    frozen = "; it may be frozen: always the same value and stamp" if running.updates <= 1 else ""
-    return (
+    few = (
         f"{spec.source} was updated {running.updates} times in {used.seconds:.1f} s, "
-        f"fewer than the {MIN_UPDATES} that a number needs{frozen}"
+        f"fewer than the {MIN_UPDATES} that a number needs"
     )
+    return few if running.updates > 1 else f"{few}; it may be frozen: always the same value and stamp"
 
 
 def _idle(

@@ -52,7 +52,6 @@ def check_threads(
     found, spec = Difference(), cell.variant.output or manifest.model.output
     for seen in again:
         found = found.joined(difference(before[seen.image_id], seen, spec))
-    rounding = found.score <= SCORE_TOLERANCE and found.box_pixels <= BOX_TOLERANCE_PIXELS
     log.threads_check = ThreadsCheck(
         threads=cell.threads,
         other_threads=other.threads,
@@ -60,7 +59,7 @@ def check_threads(
         identical=found == Difference(),
         max_score_difference=found.score,
         text=_tell(cell.threads, other.threads, len(again), found),
-        rounding_only=rounding and found != Difference(),
+        rounding_only=found != Difference() and _is_rounding(found),
     )
     journal.save_pass(key, log)
 
@@ -92,12 +91,18 @@ def _predict(cell: Cell, manifest: Manifest, launch: Launch, journal: Journal) -
     return seen
 
 
+def _is_rounding(found: Difference) -> bool:
+    return found.score <= SCORE_TOLERANCE and found.box_pixels <= BOX_TOLERANCE_PIXELS
+
+
 def _tell(threads: int, other: int, images: int, found: Difference) -> str:
-    on = f"on {images} images {threads} and {other} threads predict"
     if found == Difference():
-        return f"{on} exactly the same"
-    by = f"scores differ by up to {found.score:.2g}, boxes by up to {found.box_pixels:.2g} pixels"
-    tolerated = f"{SCORE_TOLERANCE:g} and {BOX_TOLERANCE_PIXELS:g} pixels are tolerated"
-    if found.score <= SCORE_TOLERANCE and found.box_pixels <= BOX_TOLERANCE_PIXELS:
-        return f"{on} the same but for rounding: {by} ({tolerated})"
-    return f"{on} differently: {by} ({tolerated}); the accuracy is that of {threads} threads"
+        return f"on {images} images {threads} and {other} threads predict exactly the same"
+    by = (
+        f"scores differ by up to {found.score:.2g}, boxes by up to {found.box_pixels:.2g} pixels "
+        f"({SCORE_TOLERANCE:g} and {BOX_TOLERANCE_PIXELS:g} pixels are tolerated)"
+    )
+    if _is_rounding(found):
+        return f"on {images} images {threads} and {other} threads predict the same but for rounding: {by}"
+    differently = f"on {images} images {threads} and {other} threads predict differently: {by}"
+    return f"{differently}; the accuracy is that of {threads} threads"

@@ -67,7 +67,8 @@ class MqttPlug:
         asked = self._ask()
         answered = asked and self._wait_for_one(ANSWER_SECONDS)
         if not answered and not self._wait_for_one(LISTEN_SECONDS):
-            why = self._wrong or f"said nothing within {LISTEN_SECONDS:g} s; {self._dialect.silence}"
+            silent = f"said nothing within {LISTEN_SECONDS:g} s"
+            why = self._wrong or f"{silent}; {self._dialect.silence}"
             return Unavailable(f"plug {self._settings.topic}: {why}")
         return Available(
             scope=self.spec.scope,

@@ -131,5 +131,5 @@ def _why_none(probed: Sequence[Probed], profile: BoardProfile, meters: Sequence[
         for each in probed
         if each.source in expected and isinstance(each.found, Unavailable)
     )
-    advice = "" if meters else f"; {ADD_A_METER}"
-    return f"no power sensor: {why or 'this board has none'}{advice}"
+    nothing = f"no power sensor: {why or 'this board has none'}"
+    return nothing if meters else f"{nothing}; {ADD_A_METER}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from edgedyno.controller.lab.language import phrase, say
 from edgedyno.controller.lab.verdict import Verdict
 from edgedyno.controller.lab.verdict.comparisons import corrected_level
 from edgedyno.controller.lab.verdict.labels import label_trials
@@ -30,6 +31,12 @@ _Key = tuple[str, ...]
 _ALWAYS = ("model", "runtime", "precision", "threads", "cores", "batch", "scenario")
 # Named only where they vary within a run: runs on two boards, or of two versions, are there to be compared.
 _WHERE_VARYING = ("board", "runtime_version", "format")
+_STANDINGS = {
+    "measured": phrase("measured"),
+    "void": phrase("void"),
+    "failed": phrase("failed"),
+    "skipped": phrase("skipped"),
+}
 
 
 class TrialAgreement(Struct, frozen=True):
@@ -143,7 +150,7 @@ def _standing(result: Result) -> str:
 
 def _measured(result: Result) -> str:
     standing = _standing(result)
-    return write_short(result) if standing == "measured" else standing
+    return write_short(result) if standing == "measured" else say(_STANDINGS[standing])
 
 
 def _ratio(first: Result, second: Result, level: float) -> Figure | None:
@@ -168,20 +175,23 @@ def _judge(first: Result, second: Result, ratio: Figure | None) -> tuple[Outcome
     standings = (_standing(first), _standing(second))
     if ratio is not None:
         if ratio.low is None or ratio.high is None:
-            return "cannot tell", "a median has no interval"
+            return "cannot tell", say("a median has no interval")
         if ratio.low <= 1 <= ratio.high:
-            return "agree", "agree within their intervals"
-        return "differ", "second is slower" if ratio.value > 1 else "second is faster"
+            return "agree", say("agree within their intervals")
+        return "differ", say("second is slower") if ratio.value > 1 else say("second is faster")
     if standings[0] == standings[1]:
-        return "cannot tell", f"{standings[0]} in both"
-    which, other = ("second", second) if standings[0] == "measured" else ("first", first)
-    return "differ", f"{_standing(other)} in the {which}: {_why(other)}"
+        return "cannot tell", say("{status} in both", status=say(_STANDINGS[standings[0]]))
+    if standings[0] == "measured":
+        status = say(_STANDINGS[standings[1]])
+        return "differ", say("{status} in the second: {reason}", status=status, reason=_why(second))
+    status = say(_STANDINGS[standings[0]])
+    return "differ", say("{status} in the first: {reason}", status=status, reason=_why(first))
 
 
 def _why(result: Result) -> str:
     if result.failure is not None:
         return result.failure.text
-    return "it was not measured" if result.validity.valid else void_reason(result)
+    return say("it was not measured") if result.validity.valid else void_reason(result)
 
 
 def _compare_verdicts(first: Run, second: Run, names: Sequence[str]) -> list[VerdictAgreement]:
@@ -229,11 +239,16 @@ def _not_slower(verdict: Verdict, keys: dict[str, _Key]) -> set[_Key]:
 
 def _in_words(ours: Verdict, theirs: Verdict, *, same: bool, equal: bool) -> str:
     if same and equal:
-        return f"the same: {_answer(ours)}"
-    both = f"{_answer(ours)} in the first, {_answer(theirs)} in the second"
-    return f"the same, as neither run tells these two apart: {both}" if same else f"differ: {both}"
+        return say("the same: {answer}", answer=_answer(ours))
+    both = {"first": _answer(ours), "second": _answer(theirs)}
+    if same:
+        return say(
+            "the same, as neither run tells these two apart: {first} in the first, {second} in the second",
+            **both,
+        )
+    return say("differ: {first} in the first, {second} in the second", **both)
 
 
 def _answer(verdict: Verdict) -> str:
     labels = [choice.label for choice in verdict.choices if choice.trial in verdict.recommended]
-    return f"use {', '.join(labels)}" if labels else verdict.answer
+    return say("use {trial}", trial=say(", ").join(labels)) if labels else say(verdict.answer)

@@ -22,7 +22,9 @@ ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 # What a record may string together; each part is retold by itself.
 _SEPARATORS = ("; ", ": ")
-_DEPTH = 3
+_DEPTH = 7
+_CODE = r"`[^`]*`"
+_BRACKETED = r"\((?:[^()]|\([^()]*\))*\)"
 _HAN = "\u4e00-\u9fff"
 _BETWEEN_SCRIPTS = re.compile(rf"(?<=[{_HAN}])(?=[A-Za-z0-9±`])|(?<=[A-Za-z0-9%`])(?=[{_HAN}])")
 # Full-width comma, full stop, semicolon, colon, enumeration comma and brackets.
@@ -102,31 +104,49 @@ def _retold(language: str, text: str, depth: int) -> str:
     whole = records(language).get(text)
     if whole is not None:
         return whole
-    for pattern, template in _patterns(language):
-        found = pattern.fullmatch(text)
+    for separator in _SEPARATORS:
+        # A template without the separator would take what is strung together for one value.
+        told = _by_pattern(language, text, depth, separator) or _in_parts(language, text, depth, separator)
+        if told is not None:
+            return told
+    return _by_pattern(language, text, depth, "") or text
+
+
+def _by_pattern(language: str, text: str, depth: int, holding: str) -> str | None:
+    """Retell by the first template that fits, of those that are `holding` a separator; None: none does."""
+    for pattern, english, other in _patterns(language):
+        found = pattern.fullmatch(text) if holding in english else None
         if found is not None:
             values = {name: _retold(language, value, depth - 1) for name, value in found.groupdict().items()}
-            return template.format(**values)
-    return _in_parts(language, text, depth)
+            return other.format(**values)
+    return None
 
 
-def _in_parts(language: str, text: str, depth: int) -> str:
-    """Retell each of the parts that a record strung together; all of it stays where none is known."""
-    for separator in _SEPARATORS:
-        parts = text.split(separator)
-        if len(parts) > 1:
-            told = [_retold(language, part, depth - 1) for part in parts]
-            if told != parts:
-                return catalogue(language).get(separator, separator).join(told)
-    return text
+def _in_parts(language: str, text: str, depth: int, separator: str) -> str | None:
+    """Retell each of the parts that a record strung together; None where none is known."""
+    parts = _split(text, separator)
+    told = [_retold(language, part, depth - 1) for part in parts] if len(parts) > 1 else parts
+    return None if told == parts else catalogue(language).get(separator, separator).join(told)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split where a separator stands outside of brackets and of `code`."""
+    whole = re.compile(f"{_CODE}|{_BRACKETED}|({re.escape(separator)})")
+    parts, at = [], 0
+    for found in whole.finditer(text):
+        if found[1]:
+            parts.append(text[at : found.start()])
+            at = found.end()
+    return [*parts, text[at:]]
 
 
 @cache
-def _patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
-    """Return what matches a filled-in English template, the most specific first, with the other language's."""
+def _patterns(language: str) -> list[tuple[re.Pattern[str], str, str]]:
+    """Return what matches a filled-in English template, the most specific first, with both languages' templates."""
     found = [(english, other) for english, other in records(language).items() if _NAME.search(english)]
-    found.sort(key=lambda pair: -len(_NAME.sub("", pair[0])))
-    return [(_pattern(english), other) for english, other in found]
+    # What ends in brackets is said of all before them.
+    found.sort(key=lambda pair: (not pair[0].endswith(")"), -len(_NAME.sub("", pair[0]))))
+    return [(_pattern(english), english, other) for english, other in found]
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -137,6 +157,6 @@ def _pattern(template: str) -> re.Pattern[str]:
         if place % 2 == 0:
             written += re.escape(part)
         else:
-            written += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
+            written += f"(?P={part})" if part in seen else f"(?P<{part}>(?:{_CODE}|{_BRACKETED}|[^`()])+?)"
             seen.add(part)
     return re.compile(written, re.DOTALL)

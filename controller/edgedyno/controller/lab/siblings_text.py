@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedyno.controller.lab.language import say
+from edgedyno.controller.lab.language import retell, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.lab.siblings import Comparison, Outlier
 
 _MOST_NAMED = 4
+_INDENT = "  "
 _CONDITIONS_THAT_SAY_IT = "temperature"
 
 
@@ -37,22 +38,21 @@ def outlier_lines(outlier: Outlier) -> Iterator[str]:
     if outlier.quantity == "temperature":
         shown = [each for each in shown if each.condition != _CONDITIONS_THAT_SAY_IT]
     for each in shown:
-        yield say(
-            "  differs: {condition} {here}, siblings {siblings}",
+        yield _INDENT + say(
+            "differs: {condition} {here}, siblings {siblings}",
             condition=each.condition,
             here=each.here,
             siblings=_between(each.siblings),
         )
     if not shown:
-        yield say("  nothing that is recorded differs: look at cooling, supply and the board itself")
+        yield _INDENT + say("nothing that is recorded differs: look at cooling, supply and the board itself")
 
 
 def _between(values: list[str]) -> str:
     if len(values) <= _MOST_NAMED:
-        return ", ".join(values)
-    return say(
-        "{some} and {count} others", some=", ".join(values[:_MOST_NAMED]), count=len(values) - _MOST_NAMED
-    )
+        return say(", ").join(map(retell, values))
+    some = say(", ").join(map(retell, values[:_MOST_NAMED]))
+    return say("{some} and {count} others", some=some, count=len(values) - _MOST_NAMED)
 
 
 def _headline(outlier: Outlier) -> str:

@@ -34,6 +34,9 @@ DECODERS: dict[str, tuple[str, Read]] = {
     "nanodet": (nanodet.EXPECTS, nanodet.read),
     "ssd": (ssd.EXPECTS, ssd.read),
 }
+# Of FP16's rounding, and of few classes in INT8.
+_SUM_SLACK = 0.02
+_MOST_SLACK = 0.9
 
 
 def decode(outputs: Outputs, spec: OutputSpec, geometry: Geometry) -> list[Detection]:
@@ -57,7 +60,8 @@ def decode(outputs: Outputs, spec: OutputSpec, geometry: Geometry) -> list[Detec
 def decode_classes(outputs: Outputs, spec: OutputSpec, *, limit: int = 5) -> list[tuple[int, float]]:
     """Return the best `limit` classes with their probabilities, best first; ties go to the lower index.
 
-    Scores that do not add up to 1 are taken to be logits. A background class is left out, with its probability.
+    Scores that do not add up to 1, but for rounding to 8 bits, are taken to be logits. A background class is left
+    out, with its probability.
     """
     output = next((each for each in outputs if _is_classes(each.shape)), None)
     if output is None:
@@ -97,4 +101,6 @@ def _softmax(x: Floats) -> Floats:
 
 
 def _is_distribution(x: Floats) -> bool:
-    return bool(x.min() >= 0 and abs(float(x.sum()) - 1.0) < 0.02)  # noqa: PLR2004 - FP16 and INT8 rounding
+    """Tell whether numbers are probabilities: INT8 rounds each of many small ones away, or up to 1/256."""
+    slack = min(max(_SUM_SLACK, x.size / 512), _MOST_SLACK)
+    return bool(x.min() >= 0 and x.max() <= 1 + _SUM_SLACK and abs(float(x.sum()) - 1.0) < slack)

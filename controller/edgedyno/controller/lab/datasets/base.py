@@ -47,6 +47,8 @@ class Entry(Struct, frozen=True):
     labels: list[Label]
     stated: tuple[float, float] | None = None
     """Width and height that the labels were made for, where they say."""
+    credit: str = ""
+    """Photographer and licence, where the labels name them."""
 
 
 class Labelled(Struct, frozen=True):

@@ -39,6 +39,8 @@ class _Image(Struct, frozen=True, gc=False):
     file_name: str
     width: float | None = None
     height: float | None = None
+    license: Any = None
+    flickr_url: Any = None
 
 
 class _Annotation(Struct, frozen=True, gc=False):
@@ -59,6 +61,7 @@ class _Instances(Struct, frozen=True):
     images: list[_Image]
     annotations: list[_Annotation]
     categories: list[_Category]
+    licenses: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Instances)
@@ -201,6 +204,7 @@ def _entries(
     instances: _Instances, labels: dict[int, list[Label]], folder: Path, findings: Findings
 ) -> list[Entry]:
     images = ImageFolder(folder)
+    licences = _licences(instances.licenses)
     counts = Counter(image.id for image in instances.images)
     findings.add("dataset.image-id-twice", *(f"id {one}" for one, count in counts.items() if count > 1))
     entries = []
@@ -215,10 +219,25 @@ def _entries(
             )
             continue
         stated = stated_size(image.width, image.height)
-        entries.append(Entry(image.id, _relative(path, folder), path, labels[image.id], stated))
+        credit = ", ".join(filter(None, (_text(image.flickr_url), licences.get(_key(image.license)))))
+        entries.append(Entry(image.id, _relative(path, folder), path, labels[image.id], stated, credit))
     listed = {entry.name for entry in entries}
     findings.add("dataset.image-unlisted", *(name for name in images.names if name not in listed))
     return sorted(entries, key=lambda entry: entry.id)
+
+
+def _licences(stated: object) -> dict[str, str]:
+    """Return the names of licences by their ids; what is not told as COCO tells it is passed over."""
+    told = [each for each in stated if isinstance(each, dict)] if isinstance(stated, list) else []
+    return {_key(each.get("id")): _text(each.get("name")) for each in told}
+
+
+def _key(number: object) -> str:
+    return "" if number is None else str(number)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -81,6 +81,8 @@ def _image(entry: Entry) -> dict[str, Any]:
     described: dict[str, Any] = {"id": entry.id, "file_name": entry.name}
     if entry.stated is not None:
         described |= {"width": round(entry.stated[0]), "height": round(entry.stated[1])}
+    if entry.credit:
+        described["credit"] = entry.credit
     return described
 
 

@@ -43,13 +43,14 @@ class ClassDrops:
 
     @property
     def shown(self) -> list[ClassDrop]:
-        """Return those that are drawn."""
-        return self.rows[:SHOWN]
+        """Return those that are drawn: what loses most, without rows of classes that lose nothing."""
+        losing = [row for row in self.rows if row.drop.value > 0]
+        return (losing or self.rows)[:SHOWN]
 
     @property
     def rest(self) -> list[ClassDrop]:
         """Return those that stand in the table only."""
-        return self.rows[SHOWN:]
+        return self.rows[len(self.shown) :]
 
 
 def describe_classes(results: Sequence[Result], boxes: Mapping[str, int]) -> list[ClassDrops]:

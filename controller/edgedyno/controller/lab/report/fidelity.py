@@ -49,6 +49,8 @@ class FidelityTables:
     tests: list[Test]
     reasons: list[tuple[str, int]]
     """Why there is no fidelity, and of how many variants that is said."""
+    columns: list[str]
+    """Heads of the columns of agreements."""
 
     def __bool__(self) -> bool:
         return bool(self.agreements or self.outputs or self.tests or self.reasons)
@@ -90,6 +92,7 @@ def describe_fidelity(results: Sequence[Result]) -> FidelityTables:
     variants = by_variant(results)
     names = name_variants(variants)
     agreements, outputs, tests = [], [], []
+    columns: list[str] = []
     references: dict[str, None] = {}
     for result in variants:
         name = names[result.trial]
@@ -99,7 +102,9 @@ def describe_fidelity(results: Sequence[Result]) -> FidelityTables:
             continue
         references[found.reference] = None
         if found.agreement is not None:
-            agreements.append(Row(name, result.precision, _agreement(found.agreement)))
+            cells = dict(_agreement(found.agreement))
+            columns = list(cells)
+            agreements.append(Row(name, result.precision, list(cells.values())))
         outputs += [Row(name, result.precision, _output(one)) for one in found.outputs]
     reasons = Counter(
         retell(reason)
@@ -107,7 +112,7 @@ def describe_fidelity(results: Sequence[Result]) -> FidelityTables:
         if result.precision != "fp32" and (reason := _missing(result)) is not None
     )
     return FidelityTables(
-        agreements, outputs, [retell(one) for one in references], tests, reasons.most_common()
+        agreements, outputs, [retell(one) for one in references], tests, reasons.most_common(), columns
     )
 
 
@@ -118,29 +123,25 @@ def _missing(result: Result) -> str | None:
     return found.agreement_reason if found.agreement is None else found.outputs_reason
 
 
-def agreement_columns() -> list[str]:
-    """Return the heads of the columns of agreements."""
-    return [
-        say("Of FP32's detections it has"),
-        say("Of its own FP32 lacks"),
-        say("Overlap of the matched"),
-        say("Score shift"),
-        say("Images"),
-    ]
-
-
-def _agreement(found: Agreement) -> list[str]:
+def _agreement(found: Agreement) -> list[tuple[str, str]]:
+    """Return the cells of an agreement with the heads of their columns."""
     matched = found.matched
     share = quantities.format_percent(matched.value)
     if matched.low is not None and matched.high is not None:
         span = quantities.format_span(matched.low, matched.high, quantities.format_percent)
         share = say("{value} ({span})", value=share, span=span)
+    images = (say("Images"), str(found.images))
+    if found.iou_threshold is None:
+        return [(say("Same best class as FP32"), share), images]
     return [
-        share,
-        NOTHING if found.extra is None else quantities.format_percent(found.extra),
-        NOTHING if found.mean_iou is None else f"{found.mean_iou:.3f}",
-        NOTHING if found.score_shift is None else f"{found.score_shift:+.3f}",
-        str(found.images),
+        (say("Of FP32's detections it has"), share),
+        (
+            say("Of its own FP32 lacks"),
+            NOTHING if found.extra is None else quantities.format_percent(found.extra),
+        ),
+        (say("Overlap of the matched"), NOTHING if found.mean_iou is None else f"{found.mean_iou:.3f}"),
+        (say("Score shift"), NOTHING if found.score_shift is None else f"{found.score_shift:+.3f}"),
+        images,
     ]
 
 

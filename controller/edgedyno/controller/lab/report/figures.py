@@ -42,6 +42,8 @@ class Figures:
     drifts: list[Drift]
     any_invalid: bool
     left_out: int
+    histories: list[Picture]
+    """Temperatures and clocks over the run; empty where the board told neither."""
 
 
 def draw_figures(
@@ -64,8 +66,33 @@ def draw_figures(
         _runtimes(verdict, key),
     ]
     return Figures(
-        [one for one in pictures if one is not None], drifts, any_invalid, len(measured) - len(shown)
+        [one for one in pictures if one is not None],
+        drifts,
+        any_invalid,
+        len(measured) - len(shown),
+        _histories(samples, key),
     )
+
+
+def _histories(samples: Sequence[tuple[Choice, Samples | None]], key: str) -> list[Picture]:
+    series = [one.board for _, one in samples if one is not None and one.board is not None]
+    found = plots.draw_histories(series, f"{key}-board")
+    pictures = []
+    for title, history in (
+        (say("Temperature over the run"), found.temperature),
+        (say("Clocks over the run"), found.clock),
+    ):
+        if history is None:
+            continue
+        notes = [say("Lines break where nobody looked.")]
+        if found.throttled_moments:
+            notes.append(say("Red marks at the bottom: the board throttled."))
+        elif any(one.throttle_visible for one in series):
+            notes.append(say("The board was not throttled at any moment that was looked at."))
+        if history.left_out:
+            notes.append(say("{count} more are not drawn.", count=history.left_out))
+        pictures.append(Picture(title, say(" ").join(notes), history.drawing))
+    return pictures
 
 
 def _limited(note: str, *limits: float | None) -> str:

@@ -16,7 +16,7 @@ from edgedyno.controller.lab.report.board import Source, describe_board
 from edgedyno.controller.lab.report.examples import Budget
 from edgedyno.controller.lab.report.examples.gallery import PAGE_BYTES
 from edgedyno.controller.lab.report.examples.labels import Labels
-from edgedyno.controller.lab.report.fidelity import agreement_columns, output_columns
+from edgedyno.controller.lab.report.fidelity import output_columns
 from edgedyno.controller.lab.report.reproduce import describe_reproduction
 from edgedyno.controller.lab.report.words import ANSWERS, KINDS, STAGES, limit_in_words
 from edgedyno.controller.lab.verdict import (
@@ -56,11 +56,12 @@ def render_report(
     read: Callable[[str], bytes],
     language: str = ENGLISH,
     images: bool = True,
+    groups: Sequence[GroupVerdict] = (),
 ) -> str:
     """Return one HTML page that loads nothing from anywhere; `read` gives an artifact's bytes by sha256.
 
     The verdicts' own sentences are in the language that was spoken when they were made. Without `images` no image
-    of the data set is on the page.
+    of the data set is on the page. `groups` are verdicts over boards of several sections.
     """
     with speaking(language):
         template = _environment().get_template("report.html.j2")
@@ -71,6 +72,7 @@ def render_report(
         ]
         return template.render(
             sections=described,
+            groups=describe_groups(groups),
             answers=[board.answer for section in described for board in section["boards"]],
             language=HTML_LANGUAGES[language],
             images_left_out=not images,
@@ -83,11 +85,13 @@ def judge_and_render(
     read: Callable[[str], bytes],
     language: str = ENGLISH,
     images: bool = True,
+    groups: Callable[[list[Section]], list[GroupVerdict]] = lambda _: [],
 ) -> str:
-    """Return the page of jobs with their verdicts made in its language."""
+    """Return the page of jobs with their verdicts made in its language; `groups` judges boards of several of them."""
     with speaking(language):
         sections = [_judged(results, resolved, read) for results, resolved in jobs]
-    return render_report(sections, read=read, language=language, images=images)
+        over_all = groups(sections)
+    return render_report(sections, read=read, language=language, images=images, groups=over_all)
 
 
 def _judged(results: list[Result], resolved: ResolvedJob, read: Callable[[str], bytes]) -> Section:
@@ -104,13 +108,18 @@ def _describe(section: Section, *, read: Callable[[str], bytes], budget: Budget,
     ]
     return {
         "job": section.resolved.spec,
-        "groups": [(KINDS[group.answer], group_title(group), group) for group in section.groups],
+        "groups": describe_groups(section.groups),
         "boards": boards,
         "trials": len(trials),
         "started": _minute(min((result.started_at for result in trials), default="")),
         "requirements": _requirements(section.resolved),
         "reproduction": describe_reproduction(section.resolved, trials),
     }
+
+
+def describe_groups(groups: Sequence[GroupVerdict]) -> list[tuple[str, str, GroupVerdict]]:
+    """Return style, title and verdict of each group."""
+    return [(KINDS[group.answer], group_title(group), group) for group in groups]
 
 
 def _minute(started_at: str) -> str:
@@ -167,7 +176,6 @@ def _environment() -> jinja2.Environment:
         "say": say,
         "stages": STAGES,
         "answers_in_words": ANSWERS,
-        "agreement_columns": agreement_columns,
         "output_columns": output_columns,
     }
     environment.filters |= {

@@ -56,8 +56,8 @@ def explain(subject: Subject, reading: Reading, seen: Seen, tensor: InputTensor 
         text = _constant(subject, reading)
         if text is not None:
             alive = subject.reference is not None and subject.reference.passed
-            more = "; FP32's vary: everything may be clipped or rounded away on the way" if alive else ""
-            return Finding(symptoms.CONSTANT, text + more)
+            more = "FP32's vary: everything may be clipped or rounded away on the way"
+            return Finding(symptoms.CONSTANT, f"{text}; {more}" if alive else text)
     passed_on = inherited(subject, reading, seen)
     if passed_on is not None:
         return passed_on
@@ -145,10 +145,12 @@ class _Search:
             return None
         first = telling[0].alternative
         named = [_named(each) for each in telling[:_MOST_NAMED]]
-        before = "" if self._stated is None else f" in place of {self._stated.mean:.2f}"
-        text = f"{named[0]} on average{before}"
-        others_too = f" (likewise {'; '.join(named[1:])})" if len(named) > 1 else ""
-        return Finding(first.code, f"all is seen {text}{others_too}", first.changes, first.reading)
+        text = f"all is seen: {named[0]} on average"
+        if self._stated is not None:
+            text = f"all is seen: {named[0]} on average in place of {self._stated.mean:.2f}"
+        if len(named) > 1:
+            text = f"{text} (likewise {'; '.join(named[1:])})"
+        return Finding(first.code, text, first.changes, first.reading)
 
     def _try(self, other: Alternative) -> _Tried | None:
         if self._subject.late:
@@ -175,13 +177,12 @@ class _Search:
 
     def left_out(self) -> str:
         """Say what there was no time for, and what came close."""
-        close = (
-            f"; {', '.join(self.close[:_MOST_NAMED])} would pass, by too little to blame it"
-            if self.close
-            else ""
-        )
-        late = f"; there was no time for {self._skipped} other readings" if self._skipped else ""
-        return close + late
+        said = []
+        if self.close:
+            said.append(f"{', '.join(self.close[:_MOST_NAMED])} would pass, by too little to blame it")
+        if self._skipped:
+            said.append(f"there was no time for {self._skipped} other readings")
+        return "".join(f"; {one}" for one in said)
 
 
 def _named(tried: _Tried) -> str:
@@ -234,6 +235,6 @@ def _unexplained(subject: Subject, seen: Seen, search: _Search) -> Finding:
             text = f"FP32 sees all with {usual:.2f} on average, and no other reading of the profile helps"
             return Finding(DAMAGE, text + search.left_out())
         return Finding(
-            None, "FP32 sees all; nothing here explains it, and it may be no more than a loss of accuracy"
+            None, "FP32 sees all, nothing here explains it, and it may be no more than a loss of accuracy"
         )
-    return Finding(None, f"nothing here explains it: is it the right file?{search.left_out()}")
+    return Finding(None, f"nothing here explains it, is it the right file?{search.left_out()}")

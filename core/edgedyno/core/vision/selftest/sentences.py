@@ -40,25 +40,23 @@ class Words(Struct, frozen=True):
 
     def passed(self, seen: Seen, images: int) -> str:
         """Say that all is well."""
-        return f"sees {self._counted(seen)} in {_many(images, self.image)}, with {seen.mean:.2f} on average"
+        return f"{self._counted(seen, images)}, with {seen.mean:.2f} on average"
 
     def missed(self, seen: Seen, reference: Reference | None) -> str:
         """Say what is not seen, and what speaks of noise."""
         lines = [each.text for each in seen.lost]
-        shown = "; ".join(lines[:_MOST_SHOWN])
-        more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
-        counted = f"sees {self._counted(seen)} in {_many(len(seen.looks), self.image)}"
-        parts = [counted + (f" ({shown}{more})" if shown else ""), seen.noise(reference)]
+        shown = lines[:_MOST_SHOWN]
+        if len(lines) > _MOST_SHOWN:
+            shown.append(f"and {len(lines) - _MOST_SHOWN} more")
+        counted = self._counted(seen, len(seen.looks))
+        parts = [f"{counted} (missing: {'; '.join(shown)})" if shown else counted, seen.noise(reference)]
         return "; ".join(part for part in parts if part)
 
     def failed(self, what: str, code: str | None, why: str) -> str:
         """Say what failed, what it looks like and why."""
-        return f"{what}: {f'it looks like {MEANINGS[code]}: ' if code else ''}{why}"
+        return f"{what}: it looks like {MEANINGS[code]}: {why}" if code else f"{what}: {why}"
 
-    def _counted(self, seen: Seen) -> str:
+    def _counted(self, seen: Seen, images: int) -> str:
         total = len(seen.sightings)
-        return f"{total - len(seen.lost)} of {_many(total, self.thing)}"
-
-
-def _many(count: int, words: tuple[str, str]) -> str:
-    return f"{count} {words[count != 1]}"
+        thing, image = self.thing[total != 1], self.image[images != 1]
+        return f"sees {total - len(seen.lost)} of {total} {thing} in {images} {image}"

@@ -105,7 +105,7 @@ def _classified(
 ) -> Sighting:
     best, score = classes[0]
     right = best == expected.class_index
-    found = f"{_name(best, names)!r} with {score:.2f}"
+    found = f"class {_name(best, names)!r} with {score:.2f}"
     return Sighting(
         expected.name,
         image,

@@ -62,6 +62,8 @@ class Example(NamedTuple):
     store: Markup
     panels: list[Panel]
     credit: str
+    label: str
+    """The class that the image is labelled with, where whole images are."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Gallery:
     notes: list[str]
     licence: str
     labelled: bool
+    detects: bool
 
 
 class _Seen(NamedTuple):
@@ -179,6 +182,7 @@ class _Maker:
             notes=self._notes,
             licence=(dataset.licence or "") if dataset else "",
             labelled=self._labels.known,
+            detects=self._detects,
         )
 
     def _ranked(self) -> list[tuple[Image, list[Change]]]:
@@ -206,13 +210,18 @@ class _Maker:
             other = self._others.pop(place)
             for _, changes in rows:
                 changes.pop(place)
+            words = {"variant": precision_in_words(other.result), "count": len(rows), "shift": f"{most:.3f}"}
             self._notes.append(
                 say(
                     "{variant} finds the same objects as FP32 in all {count} images; its scores shift by at most "
                     "{shift} in all in one image.",
-                    variant=precision_in_words(other.result),
-                    count=len(rows),
-                    shift=f"{most:.3f}",
+                    **words,
+                )
+                if self._detects
+                else say(
+                    "{variant} puts the same class first as FP32 in all {count} images; its probabilities shift by at "
+                    "most {shift} in all in one image.",
+                    **words,
                 )
             )
 
@@ -227,7 +236,9 @@ class _Maker:
             for other, change in zip(self._others, changes, strict=True)
         ]
         credit = self._labels.credit(image.id)
-        return Example(_name(image), image.id, pictures.define(thumbnail, key), panels, credit)
+        index = self._labels.classes.get(image.id)
+        label = "" if index is None else pictures.name_of(index, self._resolved.class_names)
+        return Example(_name(image), image.id, pictures.define(thumbnail, key), panels, credit, label)
 
     def _panel(
         self,

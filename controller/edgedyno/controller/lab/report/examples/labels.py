@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from edgedyno.controller.lab.coco import category_ids, decode_instances
+from edgedyno.controller.lab.datasets import read_labels
 from edgedyno.controller.lab.report.examples.changes import MATCHING_IOU, box_of, iou
 from edgedyno.core.errors import EdgedynoError
 
@@ -22,22 +24,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _Licence(Struct, frozen=True):
-    id: int
-    name: str = ""
-
-
 class _Photograph(Struct, frozen=True):
     id: int
-    license: int | None = None
-    flickr_url: str = ""
+    credit: str = ""
 
 
 class _Credits(Struct, frozen=True):
-    """The parts of a COCO file that tell whose the images are."""
+    """What the normal form of labels tells of whose the images are."""
 
     images: list[_Photograph] = []
-    licenses: list[_Licence] = []
 
 
 class Labels:
@@ -48,18 +43,23 @@ class Labels:
         """By image: class of the model, box; crowds are left out."""
         self.counts: dict[str, int] = {}
         """Labelled boxes by class name."""
+        self.classes: dict[int, int] = {}
+        """Class of each image, where whole images are labelled."""
         self.known = False
         self._credits: dict[int, str] = {}
 
     @classmethod
     def of(cls, resolved: ResolvedJob, read: Callable[[str], bytes]) -> Labels:
-        """Read the labels of a job that detects; none where it has none or they cannot be read."""
+        """Read the labels of a job; none where it has none or they cannot be read."""
         labels = cls()
-        if resolved.annotations is None or resolved.model.task != "detect":
+        if resolved.annotations is None:
             return labels
         try:
             data = read(resolved.annotations.sha256)
-            labels._take(data, resolved.class_names)
+            if resolved.model.task == "detect":
+                labels._take(data, resolved.class_names)
+            else:
+                labels._take_classes(data, resolved.class_names)
         except (EdgedynoError, OSError, KeyError, msgspec.MsgspecError):
             log.info("the report goes without labels", exc_info=True)
         return labels
@@ -78,11 +78,15 @@ class Labels:
         self.known = True
         self._credit(msgspec.json.decode(data, type=_Credits))
 
+    def _take_classes(self, data: bytes, class_names: list[str]) -> None:
+        """Take the class of each image; its id is its row."""
+        self.classes = {row: index for row, (_, index) in enumerate(read_labels(data, file="annotations"))}
+        names = [class_names[index] for index in self.classes.values() if index < len(class_names)]
+        self.counts = dict(Counter(names))
+        self.known = True
+
     def _credit(self, told: _Credits) -> None:
-        licences: dict[Any, str] = {one.id: one.name for one in told.licenses}
-        for image in told.images:
-            parts = [image.flickr_url, licences.get(image.license, "")]
-            self._credits[image.id] = ", ".join(part for part in parts if part)
+        self._credits = {image.id: image.credit for image in told.images}
 
     def credit(self, image_id: int) -> str:
         """Return whose an image is, as the data set tells; empty where it does not."""

@@ -1,6 +1,7 @@
 """The report's figures as inline SVG; None where there is nothing to draw."""
 
 from edgedyno.controller.lab.report.plots.drifts import Drift, draw_drifts
+from edgedyno.controller.lab.report.plots.histories import Histories, draw_histories
 from edgedyno.controller.lab.report.plots.intervals import Row, draw_intervals
 from edgedyno.controller.lab.report.plots.medians import draw_medians
 from edgedyno.controller.lab.report.plots.ratios import draw_ratios, draw_runtimes
@@ -9,9 +10,11 @@ from edgedyno.controller.lab.report.plots.tradeoffs import Quantity, draw_tradeo
 
 __all__ = [
     "Drift",
+    "Histories",
     "Quantity",
     "Row",
     "draw_drifts",
+    "draw_histories",
     "draw_intervals",
     "draw_medians",
     "draw_ratios",
