@@ -6,7 +6,10 @@ there is one) is switched on and off burst by burst in random order, so that dri
 its scheduler statistics tell which bursts it ran in, and those are compared with the bursts around them; the share
 of such bursts times what they take longer is what the agent costs. The first inference of each burst is dropped,
 as a race drops it. Controller and broker run here too, which they rarely do beside a board's agent.
-Usage: python benchmarks/overhead.py [--seconds S] [--threads T] [--no-daemon].
+With --tree the power sensors of a recorded board are read instead, each at its default rate by the meter's own thread;
+bursts in which a reading began or ended are compared with those around them. Programs (vcgencmd, ipmitool) are files
+there: what starting one costs is not in it.
+Usage: python benchmarks/overhead.py [--seconds S] [--threads T] [--no-daemon | --tree TREE].
 """
 
 from __future__ import annotations
@@ -27,15 +30,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edgedyno.agent.environments import find_plugins, probe_all
+from edgedyno.agent.host.board import read_board
+from edgedyno.agent.host.place import locate
 from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.planner import Cell
 from edgedyno.agent.measure.supervisor import Launch, Worker
 from edgedyno.agent.measure.validity import Watch
+from edgedyno.agent.sensors.base import Available
+from edgedyno.agent.sensors.registry import probe_sensors
 from edgedyno.core.manifest import ArtifactRef, Variant
 from edgedyno.core.statistics import MIN_BLOCKS, paired_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgedyno.agent.sensors.base import Reading, Sensor, Unavailable
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -174,13 +183,96 @@ class Sampling:
         self.looks += 1
 
 
+class Noted:
+    """A sensor that notes when it is read."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+        self.spec = sensor.spec
+        self.began = self.ended = 0
+
+    def probe(self) -> Available | Unavailable:
+        """Look as the sensor does."""
+        return self._sensor.probe()
+
+    def read(self) -> Reading | Unavailable:
+        """Read as the sensor does."""
+        self.began += 1
+        try:
+            return self._sensor.read()
+        finally:
+            self.ended += 1
+
+
+class RecordedSensors:
+    """The power sensors of a recorded board, all read at once while a worker runs."""
+
+    def __init__(self, tree: Path) -> None:
+        place = locate(tree)
+        usable = [
+            (Noted(each.sensor), each.found)
+            for each in probe_sensors(place, read_board(place).profile)
+            if each.sensor is not None and isinstance(each.found, Available)
+        ]
+        if not usable:
+            raise SystemExit(f"{tree} has no power sensor that can be read")
+        self._sensors = [sensor for sensor, _ in usable]
+        self._meters = [Meter(sensor, found) for sensor, found in usable]
+        self.words = ", ".join(
+            f"{meter.sensor.spec.source} at {1 / meter.period_seconds:.3g} Hz" for meter in self._meters
+        )
+
+    @contextlib.contextmanager
+    def read_beside(self, cpus: list[int]) -> Iterator[None]:
+        """Read all of them until the end."""
+        for meter in self._meters:
+            meter.start(avoid_cpus=cpus)
+        try:
+            yield
+        finally:
+            for meter in self._meters:
+                meter.stop()
+
+    def marks(self) -> list[tuple[int, int]]:
+        """Return how many readings began and ended."""
+        return [(sensor.began, sensor.ended) for sensor in self._sensors]
+
+
+def measure_sensors(tree: Path, *, threads: int, seconds: float) -> int:
+    """Measure what reading a recorded board's sensors adds to an inference; 1 when it is shown to be above."""
+    sensors = RecordedSensors(tree)
+    bursts: list[Burst] = []
+    with tempfile.TemporaryDirectory() as folder, loaded_worker(threads, Path(folder)) as worker:
+        median = statistics.median(run_window(worker, 10, 0.5))
+        count = max(3, round(BURST_SECONDS / median))
+        used = time.process_time()
+        with sensors.read_beside(worker.cell.cpus):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                before = sensors.marks()
+                samples = worker.burst(count, 1.0).latency_seconds
+                after = sensors.marks()
+                in_one = any(began != ended for began, ended in before)
+                bursts.append(Burst(samples[1:], touched=in_one or before != after))
+        used = time.process_time() - used
+    share, longer = agent_effect(bursts, "a sensor was read")
+    cost = Effect(share * longer.value, share * longer.half_width)
+    print(f"median {median * 1e3:.2f} ms, {len(bursts)} bursts of {count}; {sensors.words}")
+    print(f"this process took {used / seconds:.2%} of a core, its bursts included")
+    print(f"read in {share:.1%} of the bursts, which took {longer.words()} longer: {judged(cost)}")
+    return 1 if cost.value - cost.half_width > LIMIT else 0
+
+
 def main() -> int:
     """Measure bursts and print both effects beside the limit; 1 when it is shown to be above."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-daemon", action="store_true", help="without broker, controller and agent")
+    parser.add_argument("--tree", type=Path, help="read the power sensors of this recorded board instead")
     options = parser.parse_args()
+    if options.tree:
+        return measure_sensors(options.tree, threads=options.threads, seconds=options.seconds)
     order = random.Random(1)
     found: dict[bool, list[list[float]]] = {True: [], False: []}
     bursts: list[Burst] = []
@@ -207,10 +299,8 @@ def main() -> int:
         cost = Effect(share * longer.value, share * longer.half_width)
         total = Effect(watching.value + cost.value, math.hypot(watching.half_width, cost.half_width))
         print(f"agent: ran in {share:.1%} of the bursts, which took {longer.words()} longer: {cost.words()}")
-    low, high = total.value - total.half_width, total.value + total.half_width
-    verdict = "within" if high <= LIMIT else "above" if low > LIMIT else "not settled against"
-    print(f"together: {total.words()}: {verdict} the limit {LIMIT:.1%}")
-    return 1 if verdict == "above" else 0
+    print(f"together: {judged(total)}")
+    return 1 if total.value - total.half_width > LIMIT else 0
 
 
 class Effect(NamedTuple):
@@ -224,8 +314,15 @@ class Effect(NamedTuple):
         return f"{self.value:+.3%} +-{self.half_width:.3%}"
 
 
-def agent_effect(bursts: list[Burst]) -> tuple[float, Effect]:
-    """Return the share of bursts in which the agent ran, and how much longer these took than those around them."""
+def judged(effect: Effect) -> str:
+    """Write an effect beside the limit."""
+    low, high = effect.value - effect.half_width, effect.value + effect.half_width
+    verdict = "within" if high <= LIMIT else "above" if low > LIMIT else "not settled against"
+    return f"{effect.words()}: {verdict} the limit {LIMIT:.1%}"
+
+
+def agent_effect(bursts: list[Burst], what: str = "the agent ran") -> tuple[float, Effect]:
+    """Return the share of bursts that were touched, and how much longer these took than those around them."""
     medians = [statistics.median(burst.seconds) for burst in bursts]
     touched = [index for index, burst in enumerate(bursts) if burst.touched and 0 < index < len(bursts) - 1]
     pairs = [
@@ -234,7 +331,7 @@ def agent_effect(bursts: list[Burst]) -> tuple[float, Effect]:
         if not bursts[index - 1].touched and not bursts[index + 1].touched
     ]
     if len(pairs) < MIN_BLOCKS:
-        raise SystemExit(f"the agent ran in {len(touched)} bursts, too few to tell: give it more --seconds")
+        raise SystemExit(f"{what} in {len(touched)} bursts, too few to tell: give it more --seconds")
     ratio = paired_ratio([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
     return len(touched) / len(bursts), Effect(math.log(ratio.value), ratio.half_width)
 

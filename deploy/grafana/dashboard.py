@@ -151,6 +151,24 @@ PANELS = [
         "timeseries", "Results waiting on boards", "Results that a board keeps until the ack.", "none",
         [('edgedyno_board_outbox_messages{board=~"$board"}', "{{board}}")], (16, 28, 8, 7),
     ),
+    panel(
+        "table", "Boards that stand out",
+        "Boards that are slower, hungrier or hotter than others of their type beyond the intervals, or throttle alone; "
+        "edgedyno boards compare says what differs there.",
+        "none", [('edgedyno_board_outlier{board=~"$board"} == 1', "")], (0, 42, 8, 7),
+    ),
+    panel(
+        "timeseries", "Throttled", "1 while a board throttles; nothing where it cannot tell.", "bool_yes_no",
+        [('edgedyno_board_throttled{board=~"$board"}', "{{board}}")], (8, 42, 8, 7),
+    ),
+    panel(
+        "timeseries", "Clock", "Clocks of each board, where it tells them.", "hertz",
+        [('edgedyno_board_clock_hertz{board=~"$board"}', "{{board}} {{cluster}}")], (16, 42, 8, 7),
+    ),
+    panel(
+        "timeseries", "Power", "Power of each board now, by its meter; meters of different scopes do not compare.",
+        "watt", [('edgedyno_board_power_watts{board=~"$board"}', "{{board}} {{source}}")], (0, 49, 8, 7),
+    ),
 ]  # fmt: skip
 
 

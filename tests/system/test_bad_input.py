@@ -8,9 +8,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
 import onnx
 import pytest
 import yaml
+from PIL import Image
 
 from edgedyno.core.predictions import read_predictions
 from tests.conftest import ROOT
@@ -18,6 +21,7 @@ from tests.conftest import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+SAMPLES = ROOT / "profiles/edgedyno/profiles/samples/data/coco_ccby"
 PROFILES = ROOT / "profiles" / "edgedyno" / "profiles"
 
 
@@ -32,10 +36,9 @@ class Case:
         shutil.copy(source, self.onnx)
         self.model |= {"source": "model.onnx"}
         del self.model["sha256"]
-        samples = PROFILES / "samples" / "data" / "coco_ccby"
         self.images = folder / "images"
         self.images.mkdir()
-        for image in sorted((samples / "images").iterdir())[:3]:
+        for image in sorted((SAMPLES / "images").iterdir())[:3]:
             shutil.copy(image, self.images)
         self.dataset: dict[str, Any] = {"name": "few", "task": "detect", "images": "images"}
         self.job: dict[str, Any] = {
@@ -45,6 +48,25 @@ class Case:
             "sweep": {"precisions": ["fp32"], "threads": [1]},
             "measure": {"precision": "50%", "max_seconds": 2},
         }
+
+    def label(self) -> dict[str, Any]:
+        """Give the images that are there their annotations; return them."""
+        labels: dict[str, Any] = json.loads((SAMPLES / "instances.json").read_text())
+        labels = self.of_those_here(labels)
+        self.relabel(labels)
+        return labels
+
+    def of_those_here(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """Return the annotations of the images that are there."""
+        images = [each for each in labels["images"] if (self.images / each["file_name"]).exists()]
+        ids = {each["id"] for each in images}
+        boxes = [each for each in labels["annotations"] if each["image_id"] in ids]
+        return labels | {"images": images, "annotations": boxes}
+
+    def relabel(self, labels: dict[str, Any]) -> None:
+        """Write annotations and have the data set name them."""
+        (self.folder / "instances.json").write_text(json.dumps(labels))
+        self.dataset["annotations"] = "instances.json"
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Write everything and run it."""
@@ -184,3 +206,107 @@ def test_a_requirement_that_nothing_meets_exits_with_1(case: Case) -> None:
     done = case.run()
     assert done.returncode == 1
     assert "NONE MEETS" in done.stdout or "CANNOT TELL" in done.stdout
+
+
+def test_annotations_for_other_images_are_refused(case: Case) -> None:
+    labels = case.label()
+    for image in labels["images"]:
+        image["file_name"] = f"other-{image['file_name']}"
+    case.relabel(labels)
+    case.refused("the labels are for other images", "dataset.other-images")
+
+
+def test_annotations_without_a_box_are_refused(case: Case) -> None:
+    case.relabel(case.label() | {"annotations": []})
+    case.refused("not one usable box", "dataset.no-boxes")
+
+
+def test_annotations_of_other_classes_are_refused(case: Case) -> None:
+    labels = case.label()
+    for number, category in enumerate(labels["categories"]):
+        category["name"] = f"defect {number}"
+    case.relabel(labels)
+    case.refused("none of the model's classes (person, bicycle, car, …)", "defect 0")
+
+
+def test_fewer_classes_than_the_model_has_leave_no_accuracy_and_it_says_so(case: Case) -> None:
+    case.label()
+    case.model |= {"classes": ["person", "car", "dog", "horse", "pizza"], "selftest": []}
+    done = case.run()
+    (result,) = case.results()
+    assert result["accuracy"] is None
+    assert "expected 0 to 4: the model has more classes than its profile names" in result["accuracy_reason"]
+    assert f"no accuracy of onnxruntime onnx fp32: {result['accuracy_reason']}" in done.stderr
+
+
+def test_an_output_that_the_decoder_does_not_know_is_named_and_counted(case: Case) -> None:
+    case.label()
+    case.model["output"] = {"decoder": "yolov8"}
+    for known in case.model["selftest"]:
+        known["image"] = str(PROFILES / "models" / known["image"])
+    done = case.run()
+    (result,) = case.results()
+    assert result["images"]["codes"] == {"output.shape": 3}
+    assert result["selftest"]["looks_like"] == "output.decoder"
+    assert done.returncode == 1
+    assert done.stderr.count("found output [1, 85, 22, 22], expected [1, 4 + classes, boxes]") == 2
+    assert "output.decoder: yolov8 → fastestdet" in " ".join(done.stdout.split())
+
+
+def test_odd_images_of_all_kinds_are_counted_and_stay_in_the_denominator(case: Case) -> None:
+    kinds = {
+        "one.png": (1, 1),
+        "huge.png": (10_000, 10_000),
+        "deep.png": None,
+        "cmyk.jpg": None,
+        "cut.jpg": None,
+    }
+    originals = [
+        path for path in sorted((SAMPLES / "images").iterdir()) if not (case.images / path.name).exists()
+    ]
+    _write_odd_images(case.images, dict(zip(kinds, originals, strict=False)))
+    labels = json.loads((SAMPLES / "instances.json").read_text())
+    by_name = {each["file_name"]: each for each in labels["images"]}
+    for (name, size), original in zip(kinds.items(), originals, strict=False):
+        by_name[original.name]["file_name"] = name
+        if size is not None:
+            by_name[original.name] |= {"width": size[0], "height": size[1]}
+    case.relabel(case.of_those_here(labels))
+    done = case.run()
+    (result,) = case.results()
+    assert result["images"]["shown"] == 8
+    assert result["images"]["codes"] == {"image.too-small": 1, "image.too-large": 1, "image.truncated": 1}
+    assert result["accuracy"]["images"] == 8
+    assert result["accuracy"]["details"]["images_without_prediction"] == 3
+    assert "3 of 8 images have no prediction and count as ones where nothing was seen" in done.stderr
+    for words in ("one.png (1x1 pixels", "huge.png (10000x10000 pixels", "cut.jpg (ends too early)"):
+        assert words in done.stderr
+
+
+def _write_odd_images(folder: Path, originals: dict[str, Path]) -> None:
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    Image.new("L", (10_000, 10_000)).save(folder / "huge.png")
+    pixels = np.asarray(Image.open(originals["deep.png"]).convert("RGB"))[:, :, ::-1]
+    assert cv2.imwrite(str(folder / "deep.png"), pixels.astype(np.uint16) * 257)
+    Image.open(originals["cmyk.jpg"]).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    data = originals["cut.jpg"].read_bytes()
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 2])
+
+
+def test_a_folder_without_labels_is_judged_by_fidelity_and_never_by_accuracy(case: Case) -> None:
+    (case.images / "labels.kitti").write_text("Car 0.00 0 -1.57 599 156 629 189")
+    (case.images / "notes.json").write_text("{}")
+    case.job |= {"dataset": "./images", "require": {"agreement": "50%"}}
+    case.job["sweep"]["precisions"] = ["fp32", "fp16"]
+    done = case.run()
+    fp16 = next(result for result in case.results() if result["precision"] == "fp16")
+    assert fp16["accuracy"] is None
+    assert fp16["fidelity"]["agreement"]["images"] == 3
+    assert fp16["fidelity"]["agreement"]["matched"]["value"] > 0.9
+    assert "Fidelity to FP32, which is not accuracy" in done.stdout
+    assert "3 images without labels: no accuracy, only how far each variant agrees with FP32" in done.stderr
+    assert "files that may be labels, in none of the known formats" in done.stderr
+    assert "notes.json" in done.stderr
+    verdict = json.loads((case.folder / "out" / "verdict.json").read_text())[0]
+    judged = {item["requirement"] for choice in verdict["choices"] for item in choice["judgements"]}
+    assert judged == {"agreement"}

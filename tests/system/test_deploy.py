@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from edgedyno.controller.exporter import FleetCollector, ServiceState, Snapshot
+from edgedyno.controller.reception import Tally
 from tests.conftest import ROOT, free_port, listens, wait_until
 
 if TYPE_CHECKING:
@@ -93,6 +96,33 @@ def test_every_panel_has_title_description_and_unit() -> None:
         assert panel["description"]
         if panel["type"] != "table":
             assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_panels_and_rules_ask_for_metrics_that_the_controller_has() -> None:
+    """A query of a metric that nobody exports is an empty panel, or an alert that never fires."""
+    collector = FleetCollector()
+    service = ServiceState(Tally(), 0, 0, mqtt_connected=True, leads=True, builds=0, build_seconds_sum=0.0)
+    collector.snapshot = Snapshot([], {}, {}, {}, [], [], [], [], service)
+    exported = {family.name.removeprefix("edgedyno_") for family in collector.collect()}
+    shipped = (DEPLOY / "grafana/dashboards/edgedyno.json").read_text() + (
+        DEPLOY / "prometheus/rules.yml"
+    ).read_text()
+    asked = set(re.findall(r"(?<![:\w])edgedyno_(\w+)", shipped))
+    assert {"board_outlier", "board_throttled"} <= asked
+    assert {name.removesuffix("_total") for name in asked} <= exported
+
+
+def test_every_alert_has_its_place_in_the_runbook() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"][0]["rules"]
+    headings = {
+        line.removeprefix("## ").lower().replace(" ", "-")
+        for line in (ROOT / "docs/runbook.md").read_text().splitlines()
+        if line.startswith("## ")
+    }
+    alerts = [rule for rule in rules if "alert" in rule]
+    assert len(alerts) >= 7
+    for rule in alerts:
+        assert rule["annotations"]["runbook_url"].partition("#")[2] in headings, rule["alert"]
 
 
 @pytest.mark.parametrize("unit", ["edgedyno-agent.service", "edgedyno-controller.service"])

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.system.fleet import Fleet
 
 TRIALS = 6
+KNOWN_IMAGES = 3  # of FastestDet's profile
 
 
 def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tmp_path: Path) -> None:
@@ -37,6 +38,7 @@ def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tm
         assert result["latency_seconds"]["p50"] > 0
         assert result["power_watts"] is not None or result["power_watts_reason"]
         assert result["energy_joules_per_inference"] or result["energy_joules_per_inference_reason"]
+    _rightness_is_told(results)
     # A machine that is busy with other work makes every trial void, and that is the right answer there.
     void = all(not result["validity"]["valid"] and result["validity"]["reasons"] for result in results)
     (verdict,) = answer["verdicts"]
@@ -54,6 +56,23 @@ def test_a_job_goes_from_its_file_to_a_verdict(fleet: Fleet, quick_job: Path, tm
     assert len(lines) == TRIALS
 
 
+def _rightness_is_told(results: list[dict[str, Any]]) -> None:
+    """Known images reached the board, and what it made of them and of FP32's outputs came back."""
+    for result in results:
+        assert result["selftest"]["passed"], result["selftest"]
+        assert result["selftest"]["images"] == KNOWN_IMAGES
+        assert result["images"] == {"shown": 17}
+        if result["precision"] == "fp32":
+            assert "is FP32" in result["fidelity_reason"]
+            continue
+        fidelity = result["fidelity"]
+        assert fidelity["reference"].startswith("FP32 on onnxruntime")
+        assert fidelity["outputs"][0]["sqnr_db"] > (5 if result["precision"] == "int8" else 30)
+        assert fidelity["agreement"]["matched"]["value"] > 0.5
+    many_threads = len({result["threads"] for result in results}) > 1
+    assert all((result["threads_check"] is not None) == many_threads for result in results)
+
+
 def _metrics_are_accepted(fleet: Fleet) -> None:
     text = httpx.get(f"{fleet.url}/metrics", trust_env=False).raise_for_status().text
     assert "edgedyno_result_latency_seconds{" in text
@@ -66,6 +85,7 @@ def _metrics_are_accepted(fleet: Fleet) -> None:
 def _dashboard_has_data(fleet: Fleet, folder: Path, *, recommended: bool) -> None:
     """Run every panel's query; only what this machine or moment cannot have may be empty."""
     expected_empty = {"Energy per inference", "Temperature", "Progress"}
+    expected_empty |= {"Boards that stand out", "Throttled", "Clock", "Power"}
     expected_empty |= {"Requirements", "Boards on which one deployment meets all"}
     if not recommended:
         expected_empty |= {"Recommended", "Median latency"}

@@ -18,9 +18,14 @@ MOST_SETS = 10  # a server has a cluster for every four cores
 LEAST_WIDTH, MOST_WIDTH = 60, 140
 
 
+def columns_here() -> int:
+    """Return how wide lines for people may be: the terminal's width, within what reads well."""
+    return min(max(shutil.get_terminal_size((80, 24)).columns, LEAST_WIDTH), MOST_WIDTH)
+
+
 def caps_table(capabilities: Capabilities, width: int | None = None) -> str:
     """Write capabilities for people; `width` is the terminal's where it is not given."""
-    columns = width or min(max(shutil.get_terminal_size((80, 24)).columns, LEAST_WIDTH), MOST_WIDTH)
+    columns = width or columns_here()
     lines = []
     for name, text in _rows(capabilities):
         lines.append(
@@ -48,10 +53,13 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str]]:
     elif found.speeds_reason:
         yield "speed", found.speeds_reason
     yield from _runtimes(found.runtimes)
-    for source in found.power:
+    for source in (each for each in found.power if not each.absent):
         watts = "" if source.watts is None else f", {source.watts:.3g} W as recorded"
         usable = _availability(available=source.available, reason=source.reason)
         yield "power", f"{source.source} ({source.scope}): {usable}{watts}"
+    absent = [source.source for source in found.power if source.absent]
+    if absent:
+        yield "power", f"no sign of {', '.join(absent)} here"
     for each in found.throttle:
         yield "throttle", f"{each.source}: {_availability(available=each.available, reason=each.reason)}"
     if not found.throttle:

@@ -22,6 +22,7 @@ from edgedyno.agent.host.system import (
 from edgedyno.agent.neighbours import neighbour_findings
 from edgedyno.agent.permissions import forbidden, remedy_for
 from edgedyno.agent.runtime_findings import runtime_findings
+from edgedyno.agent.sensors.extras import INSTALL
 from edgedyno.agent.sensors.registry import ADD_A_METER
 from edgedyno.core.board import Host
 from edgedyno.core.units import format_bytes
@@ -108,14 +109,22 @@ def _traps(board: Board) -> list[Finding]:
 def _power(capabilities: Capabilities) -> list[Finding]:
     usable = [each for each in capabilities.power if each.available]
     findings = [Finding("power", "ok", f"{each.source} meters the {each.scope}") for each in usable]
-    reasons = [f"{each.source}: {each.reason}" for each in capabilities.power if not each.available]
+    reasons = [
+        f"{each.source}: {each.reason}"
+        for each in capabilities.power
+        if not each.available and not each.absent
+    ]
     findings += [
         Finding("power", "warn", f"{each.source}: {each.reason}", remedy_for(each.source))
         for each in capabilities.power
         if not each.available and ("root only" in (each.reason or "") or "permission" in (each.reason or ""))
     ]
+    for each in capabilities.power:
+        text, found, extra = (each.reason or "").partition(f": {INSTALL}")
+        if found and not each.available:
+            findings.append(Finding("power", "warn", f"{each.source}: {text}", f"{INSTALL}{extra}"))
     if not usable:
-        text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'nothing found'})"
+        text = f"no power sensor, so energy is not measured ({'; '.join(reasons) or 'this board has none'})"
         findings.append(Finding("power", "warn", text, ADD_A_METER))
     return findings
 

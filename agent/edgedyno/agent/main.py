@@ -280,7 +280,11 @@ def _wrapped(text: str) -> str:
     """Break a finding into lines of a terminal; a path or an option stays whole."""
     import textwrap
 
-    return textwrap.fill(text, 80, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
+    from edgedyno.agent.caps_table import columns_here
+
+    return textwrap.fill(
+        text, columns_here(), subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def enroll(_options: argparse.Namespace) -> int:

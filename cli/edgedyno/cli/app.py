@@ -358,12 +358,16 @@ def models_check(
         typer.Option("--model", help="Of a file: the profile that its input should fit.", metavar="MODEL"),
     ] = None,
     *,
+    variants: Annotated[
+        bool,
+        typer.Option("--variants", help="Of a profile: build its ONNX variants and show each known images."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a model file or profile is, and what will trip; end with 1 where no runtime will run it."""
+    """Say what a model file or profile is, and what will trip; end with 1 where it will not run or see as it should."""
     from edgedyno.cli.models import check
 
-    raise typer.Exit(check(model, against=against, as_json=as_json))
+    raise typer.Exit(check(model, against=against, variants=variants, as_json=as_json))
 
 
 @models.command("build")

@@ -13,13 +13,12 @@ from msgspec import Struct
 from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import find_state_dir, load_config
 from edgedyno.agent.provision.made import all_environments, builder_interpreters
-from edgedyno.cli.models import resolve
+from edgedyno.cli.models import default_dataset, resolve
 from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import BuildProgress
 from edgedyno.cli.scores import Scored, score_variants
 from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.lab.profiles import find_profile
 from edgedyno.controller.lab.variants import (
     FOREIGN,
     FORMATS,
@@ -30,7 +29,6 @@ from edgedyno.controller.lab.variants import (
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Variant
-from edgedyno.core.profile import ModelProfile
 from edgedyno.core.run import Environment
 from edgedyno.core.units import format_bytes
 
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import ResolvedJob
 
 PRECISIONS = ("fp32", "fp16", "int8")
-DATASET = "coco_ccby"
 FILES_FROM_COLUMNS = 120
 NOT_ASKED = "not asked for"
 # What runs a format in the interpreter that builds it, where the same package does both.
@@ -79,7 +76,7 @@ def build(order: Order, *, as_json: bool) -> int:
     tools = {**builder_interpreters(find_state_dir(load_config())), **_builders(order.builders)}
     formats = _formats(order.formats, tools)
     precisions = _listed(order.precisions, PRECISIONS, "--precisions")
-    resolved = resolve(order.model, dataset=order.dataset or _default_dataset(order.model))
+    resolved = resolve(order.model, dataset=order.dataset or default_dataset(order.model))
     store = ContentStore(cache_folder() / "store")
     reduce_range = order.reduce_range
     if reduce_range is None:
@@ -147,12 +144,6 @@ def _formats(given: str | None, tools: dict[str, str]) -> list[str]:
         if name not in tools:
             say(f"not building {name}: {what_to_do(name)}")
     return [name for name in FORMATS if name not in FOREIGN or name in tools]
-
-
-def _default_dataset(model: str) -> str | None:
-    """Return the bundled data set where it is one for the model's task."""
-    profile: ModelProfile = find_profile(model, ModelProfile, base=Path.cwd()).profile
-    return DATASET if profile.task == "detect" else None
 
 
 def _copy(variant: Variant, store: ContentStore, out: Path, resolved: ResolvedJob) -> list[str]:

@@ -89,7 +89,12 @@ def _facts(survey: Survey) -> list[tuple[str, str | None]]:
         ("found", survey.found),
         ("task", survey.task or "none: without labels there is no accuracy, only agreement with FP32"),
         ("images", f"{survey.images} ({format_bytes(survey.bytes)})"),
-        ("background", f"{background} images without an object" if background and survey.task else None),
+        (
+            "background",
+            f"{background} image{'s' if background != 1 else ''} without an object"
+            if background and survey.task
+            else None,
+        ),
         *((name, "{} to {} px, median {}".format(*_ends(side))) for name, side in survey.image_sizes.items()),
         (
             "labels",
@@ -99,6 +104,10 @@ def _facts(survey: Survey) -> list[tuple[str, str | None]]:
         ),
         ("box sizes", f"{sizes} (borders at 32 and 96 px, as COCO's)" if sizes else None),
     ]
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count != 1 else ''}"
 
 
 def _each(survey: Survey) -> str:

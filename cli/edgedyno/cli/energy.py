@@ -24,7 +24,16 @@ def energy_line(results: Sequence[Result]) -> str:
         why = reasons.most_common(1)[0][0] if reasons else "no trial has a result"
         return f"energy: not measured ({why})"
     least = min(found, key=lambda energy: energy.value)
-    return (
+    line = (
         f"energy: {len(found)} of {len(results)} trials metered by {least.source}, scope {least.scope}; the least is "
         f"{format_joules(least.value)} an inference [{format_joules(least.low)}, {format_joules(least.high)}]"
     )
+    return "; ".join([line, *_doubts(results)])
+
+
+def _doubts(results: Sequence[Result]) -> list[str]:
+    """Return what speaks against the figures, each once, with how many trials it concerns."""
+    notes = [
+        result.conditions.extra.get(name) for result in results for name in ("power_doubt", "power_disturbed")
+    ]
+    return [f"{count} with a doubt: {text}" for text, count in Counter(notes).items() if text]

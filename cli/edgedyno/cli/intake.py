@@ -32,6 +32,11 @@ def resolve_aloud(spec: JobSpec, *, base: Path, store: ContentStore) -> Resolved
     for finding in warnings:
         if finding.severity == "warning":
             say(finding_line(finding))
+    if resolved.images and resolved.annotations is None:
+        say(
+            f"{len(resolved.images)} images without labels: no accuracy, only how far each variant agrees with FP32 "
+            "(fidelity)"
+        )
     return resolved
 
 

@@ -7,22 +7,35 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.cli.intake import resolve_aloud
 from edgedyno.cli.output import print_json, print_table, say, stdout
 from edgedyno.cli.places import cache_folder
+from edgedyno.cli.progress import BuildProgress
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.lab.inspection import Inspection, Tensor, Trip, inspect_file
 from edgedyno.controller.lab.prebuilt import input_trip
 from edgedyno.controller.lab.profiles import find_profile, names_of
-from edgedyno.controller.lab.selftest.running import run_selftest, selftest_lines
-from edgedyno.core.job import JobSpec
+from edgedyno.controller.lab.selftest.running import (
+    SelfTested,
+    class_mismatch,
+    run_selftest,
+    selftest_lines,
+)
+from edgedyno.core.errors import ConfigError
+from edgedyno.core.job import JobSpec, Precision
 from edgedyno.core.profile import ModelProfile
 from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgedyno.core.manifest import ResolvedJob
+    from collections.abc import Sequence
+
+    from edgedyno.controller.lab.selftest.variants import VariantTested
+    from edgedyno.core.manifest import ResolvedJob, Variant
 
 _SHOWN_TYPES = 12
+DATASET = "coco_ccby"
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 def list_models(*, as_json: bool) -> None:
@@ -45,13 +58,18 @@ def list_models(*, as_json: bool) -> None:
     print_table("", ("model", "task", "input", "decoder", "file", "licence"), rows)
 
 
-def check(model: str, *, against: str | None, as_json: bool) -> int:
-    """Print what a file or a profile is and what will trip; return 1 where no runtime will run it."""
+def check(model: str, *, against: str | None, variants: bool, as_json: bool) -> int:
+    """Print what a file or a profile is and what will trip; return 1 where no runtime will run it.
+
+    With `variants` those of a profile are built as well, and each gets its self-test.
+    """
     path = Path(model)
     is_profile = path.suffix in (".yaml", ".yml") or (not path.is_file() and "." not in path.name)
-    return (
-        _check_profile(model, as_json=as_json) if is_profile else _check_file(path, against, as_json=as_json)
-    )
+    if is_profile:
+        return _check_profile(model, variants=variants, as_json=as_json)
+    if variants:
+        raise ConfigError(f"--variants: found the file {model}, expected a profile: a file has no variants")
+    return _check_file(path, against, as_json=as_json)
 
 
 def _check_file(path: Path, against: str | None, *, as_json: bool) -> int:
@@ -67,8 +85,8 @@ def _check_file(path: Path, against: str | None, *, as_json: bool) -> int:
     return int(any(trip.severity == "error" for trip in found.trips))
 
 
-def _check_profile(model: str, *, as_json: bool) -> int:
-    """Resolve a model and print what it is; raise what is wrong with it; return 1 where its self-test fails."""
+def _check_profile(model: str, *, variants: bool, as_json: bool) -> int:
+    """Resolve a model and print what it is; raise what is wrong with it; return 1 where a self-test fails."""
     resolved = resolve(model, dataset=None)
     found = {
         "name": resolved.model.name,
@@ -82,21 +100,80 @@ def _check_profile(model: str, *, as_json: bool) -> int:
     }
     store = ContentStore(cache_folder() / "store")
     source = inspect_file(store.path(resolved.source.sha256))
-    tested = run_selftest(find_profile(model, ModelProfile, base=Path.cwd()))
+    profile = find_profile(model, ModelProfile, base=Path.cwd())
+    tested, mismatch = run_selftest(profile), class_mismatch(profile)
+    trips = [*source.trips, *([Trip("model.class-count", mismatch, "error")] if mismatch else [])]
+    each = _test_variants(model, store) if variants else []
     if as_json:
-        print_json({**found, "trips": source.trips, "selftest": tested})
+        told = {"variant_selftests": each} if variants else {}
+        print_json({**found, "trips": trips, "selftest": tested, **told})
     else:
         print_table("", ("", ""), [(key, _plain(value)) for key, value in found.items()])
-        _print_trips(source.trips)
+        _print_trips(trips)
         for line in selftest_lines(tested):
             say(line)
-    return int(tested.passed is False)
+        _print_variants(each, told=tested.result.text if tested.result else None)
+    failed = tested.passed is False or any(one.test.passed is False for one in each)
+    return int(failed or mismatch is not None)
+
+
+def _test_variants(model: str, store: ContentStore) -> list[VariantTested]:
+    """Build the model's ONNX variants, calibrated as `models build` does, and test them and the user's own."""
+    from edgedyno.controller.lab.selftest.variants import selftest_variants
+    from edgedyno.controller.lab.variants import build_variants, needs_reduce_range
+
+    resolved = resolve(model, dataset=default_dataset(model))
+    with BuildProgress() as progress:
+        built = build_variants(
+            resolved,
+            store=store,
+            precisions=PRECISIONS,
+            reduce_range=needs_reduce_range(read_capabilities(probe_runtimes=False).cpu.features),
+            formats=["onnx"],
+            progress=progress.show,
+        )
+    others = [each for each in resolved.prebuilt if each not in built]
+    return selftest_variants(resolved, [*built, *others], store)
+
+
+def _print_variants(tested: Sequence[VariantTested], *, told: str | None) -> None:
+    """Print a line for each variant, and what has to be said that was not yet `told`."""
+    if tested:
+        rows = [(_label(one.variant), _state(one.test), _score(one.test)) for one in tested]
+        print_table("", ("variant", "self-test", ">seen with"), rows)
+    for one in tested:
+        text = one.test.result.text if one.test.result else one.test.reason
+        if text != told and (one.test.passed is not True or (one.test.result and one.test.result.suspect)):
+            say(f"{_label(one.variant)}: {text}")
+
+
+def _label(variant: Variant) -> str:
+    return f"{variant.format} {variant.precision} {variant.name}".rstrip()
+
+
+def _state(test: SelfTested) -> str:
+    return selftest_lines(test)[0].removeprefix("self-test: ") if test.passed is not False else _failure(test)
+
+
+def _failure(test: SelfTested) -> str:
+    code = test.result.looks_like if test.result else None
+    return f"failed ({code})" if code else "failed"
+
+
+def _score(test: SelfTested) -> str | None:
+    return None if test.score is None else f"{test.score:.2f}"
 
 
 def resolve(model: str, *, dataset: str | None) -> ResolvedJob:
     """Look a model and a data set up as a job would."""
     spec = JobSpec(name="build", model=model, dataset=dataset)
     return resolve_aloud(spec, base=Path.cwd(), store=ContentStore(cache_folder() / "store"))
+
+
+def default_dataset(model: str) -> str | None:
+    """Return the bundled data set where it is one for the model's task."""
+    profile: ModelProfile = find_profile(model, ModelProfile, base=Path.cwd()).profile
+    return DATASET if profile.task == "detect" else None
 
 
 def _plain(value: object) -> str:

@@ -15,7 +15,7 @@ from edgedyno.agent.capabilities import read_capabilities
 from edgedyno.agent.config import AgentConfig
 from edgedyno.cli.energy import energy_line
 from edgedyno.cli.intake import resolve_aloud
-from edgedyno.cli.notices import image_notices
+from edgedyno.cli.notices import pass_notices
 from edgedyno.cli.output import print_json, say
 from edgedyno.cli.places import (
     cache_folder,
@@ -90,7 +90,7 @@ def run_job(
     else:
         with speaking(spoken):
             print_verdicts(verdicts if spoken == ENGLISH else judge(results, spec=spec, read=read))
-        for notice in image_notices(results):
+        for notice in pass_notices(results, labelled=resolved.annotations is not None):
             say(notice)
         say(energy_line(results))
         say(f"\nresults, samples and report: {folder}/ (open {folder / 'report.html'})")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgedyno.cli.client import Controller
+from edgedyno.cli.notices import pass_notices
 from edgedyno.cli.output import print_json, say, stdout
 from edgedyno.cli.places import read_results, write_atomic
 from edgedyno.core.errors import ConfigError
@@ -49,9 +50,18 @@ def show_verdicts(
         else:
             print_verdicts(verdicts, groups)
             _print_outliers(jobs, url)
+            _print_notices(judged)
     if report is not None or open_report:
         show_pages(write_pages(judged, report or REPORT, url=url, language=spoken), open_them=open_report)
     return exit_code(verdicts)
+
+
+def _print_notices(judged: Sequence[Judged]) -> None:
+    """Say what the figures of folders leave open; a job's are told in its report."""
+    for one in judged:
+        labelled = one.resolved is not None and one.resolved.annotations is not None
+        for notice in pass_notices(one.results, labelled=labelled):
+            say(notice)
 
 
 def _print_outliers(jobs: Sequence[str], url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 
@@ -25,6 +27,10 @@ class Cpu(Struct, frozen=True):
     """CPUs that are online, but not for the agent: outside its affinity mask or cgroup; in no core set."""
 
 
+# "no RAPL zone in /sys/class/powercap", "no BMC: /dev/ipmi0 is absent", "not a Raspberry Pi".
+NO_SIGN = re.compile(r"no .+( in /sys/|: /dev/\S+ is absent)|not a ")
+
+
 class PowerSource(Struct, frozen=True):
     """A power sensor, or why it cannot be used."""
 
@@ -35,6 +41,11 @@ class PowerSource(Struct, frozen=True):
     rails: list[str] = []
     watts: float | None = None
     """As read once; only with --root."""
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no sign of such a meter at all, by what its reason says; else something is wrong with it."""
+        return not self.available and NO_SIGN.match(self.reason or "") is not None
 
 
 class ThrottleSource(Struct, frozen=True):

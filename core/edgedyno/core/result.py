@@ -204,6 +204,8 @@ class ThreadsCheck(Struct, frozen=True):
     identical: bool
     max_score_difference: float
     text: str
+    rounding_only: bool = False
+    """Not identical, but no farther apart than sums in another order come."""
 
 
 class Conditions(Struct, frozen=True, omit_defaults=True):

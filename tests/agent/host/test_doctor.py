@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edgedyno.agent import doctor, neighbours
+from edgedyno.agent.capabilities import read_capabilities
+from edgedyno.agent.caps_table import caps_table
 from edgedyno.agent.doctor import examine
 from edgedyno.agent.finding import Finding
 from edgedyno.agent.host.place import locate
 from edgedyno.agent.main import main
-from edgedyno.core.board import RuntimeInfo
+from edgedyno.core.board import PowerSource, RuntimeInfo
 from tests.agent.boards import board, copy_board, write
 
 
@@ -32,6 +35,19 @@ def test_a_pi_without_a_sensor() -> None:
     assert found["governor"].status == "warn"
     assert "ondemand on policy0" in found["governor"].text
     assert found["throttling"].text == "seen by rpi_volt, get_throttled"
+
+
+def test_a_meter_that_lacks_its_library_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    capabilities = read_capabilities(root=board("x86-rapl"))
+    missing = "an NVIDIA card is here, and NVML needs the Python package nvidia-ml-py"
+    reason = f"{missing}: pip install 'edgedyno[nvml]'"
+    changed = structs.replace(
+        capabilities, power=[*capabilities.power, PowerSource("nvml", "GPU", available=False, reason=reason)]
+    )
+    monkeypatch.setattr(doctor, "read_capabilities", lambda **_: changed)
+    found = [each for each in examine(board("x86-rapl")) if each.name == "power"]
+    assert Finding("power", "warn", f"nvml: {missing}", "pip install 'edgedyno[nvml]'") in found
+    assert any(each.status == "ok" for each in found)
 
 
 def test_a_server_in_order() -> None:
@@ -294,3 +310,17 @@ def test_findings_are_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--root", str(board("rpi4b"))]) == 0
     texts = [line for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
     assert max(map(len, texts)) <= 80
+
+
+@pytest.mark.parametrize("name", ["vm-bare", "rpi4b", "rock-5b"])
+def test_meters_of_which_there_is_no_sign_take_one_line(name: str) -> None:
+    capabilities = read_capabilities(root=board(name))
+    lines = caps_table(capabilities, width=200).splitlines()
+    (together,) = [line for line in lines if line.startswith("power    no sign of ")]
+    power = [line for line in lines if line.startswith("power ")]
+    for source in capabilities.power:
+        assert (source.source in together) == source.absent
+        alone = [line for line in power if line.startswith(f"power    {source.source} (")]
+        assert len(alone) == (not source.absent)
+    (found,) = [each for each in examine(board(name)) if each.name == "power"]
+    assert "no RAPL zone" not in found.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from edgedyno.agent.host.cpulist import parse_cpu_list
 from edgedyno.agent.host.identity import Identity
 from edgedyno.agent.host.profile import Match, board_profiles, match_profile, matches
+from edgedyno.agent.sensors.registry import GROUP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +49,16 @@ def test_profiles_are_well_formed() -> None:
         for rule in profile.power:
             branches = [name for parts in rule.parts.values() for name in parts]
             assert not set(branches) & set(rule.total), f"{profile.id}: a branch is added to its parent"
+
+
+def test_every_power_source_of_a_profile_is_a_sensor_of_ours() -> None:
+    """A name that no sensor has would be a rule that nobody reads, without a word."""
+    sensors = {point.name for point in entry_points(group=GROUP)}
+    for profile in board_profiles():
+        assert {rule.source for rule in profile.power} <= sensors, profile.id
+        for rule in profile.power:
+            assert rule.total or rule.source not in {"ina2xx", "ina3221_hwmon", "ina3221_iio"}, profile.id
+            assert set(rule.parts) <= set(rule.total), profile.id
 
 
 def test_an_unknown_board_is_generic(tmp_path: Path) -> None:

@@ -6,24 +6,29 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
-from edgedyno.agent.measure import runner
+from edgedyno.agent.measure import metering, runner
 from edgedyno.agent.measure.meter import Meter
+from edgedyno.agent.measure.validity import Observation, Watch
 from edgedyno.agent.sensors.base import Available, Reading, SensorSpec
 from edgedyno.core.job import Measure, Sweep
 from edgedyno.core.manifest import Variant
+from edgedyno.core.result import Validity
 from tests.agent.measure.requests import SCRIPTED, Bench, install_scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
 class SteadySensor:
     """A counter of 5 W at rest; more while this process's own clock says that a window runs."""
 
+    busy = False
+
     def __init__(self, min_window_seconds: float) -> None:
         self.spec = SensorSpec("steady", "package", "counter", min_window_seconds)
-        self.busy = False
         self._joules = 0.0
         self._last = time.monotonic()
 
@@ -43,7 +48,7 @@ class MarkedMeter(Meter):
     def start(self, *, avoid_cpus: tuple[int, ...] = ()) -> None:  # type: ignore[override]
         assert isinstance(self.sensor, SteadySensor)
         self.sensor.read()
-        self.sensor.busy = bool(avoid_cpus)
+        SteadySensor.busy = bool(avoid_cpus)
         super().start(avoid_cpus=avoid_cpus)
 
 
@@ -53,7 +58,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let windows count that other tests on this machine disturb."""
+    monkeypatch.setattr(metering, "MOST_DISTURBED", 1.0)
+    monkeypatch.setattr(runner, "BUDGET_SHARE", 0.9)  # latency does not matter here
+
+
 def use(monkeypatch: pytest.MonkeyPatch, min_window_seconds: float) -> None:
+    undisturbed(monkeypatch)
     sensor = SteadySensor(min_window_seconds)
     monkeypatch.setattr(runner, "open_meter", lambda **_: MarkedMeter(sensor, sensor.probe()))
 
@@ -61,7 +73,7 @@ def use(monkeypatch: pytest.MonkeyPatch, min_window_seconds: float) -> None:
 def test_energy_comes_from_a_window_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, 1.0)
     variant = Variant("fp32", "script", bench.script("good", seconds=0.005))
-    measure = Measure(precision=0.5, max_seconds=14)
+    measure = Measure(precision=0.5, max_seconds=9)
     (result,) = bench.run(bench.request([variant], runtimes=[SCRIPTED], measure=measure))
     power, energy = result.power_watts, result.energy_joules_per_inference
     assert power is not None, result.power_watts_reason
@@ -72,6 +84,42 @@ def test_energy_comes_from_a_window_of_its_own(bench: Bench, monkeypatch: pytest
     assert energy.value == pytest.approx(power.mean * each, rel=0.01)
     assert result.power_watts_reason is None
     assert bench.ended.failure is None
+
+
+class DisturbedWatch(Watch):
+    """Finds every metered second disturbed, until so many were: then it is quiet for good."""
+
+    until = 0
+
+    def stop(self, worker_pids: Iterable[int] = ()) -> Observation:
+        found = super().stop(worker_pids)
+        reasons = []
+        if SteadySensor.busy and DisturbedWatch.until > 0:
+            DisturbedWatch.until -= 1
+            reasons = ["throttle counter cpu0 moved from 1 to 2"]
+        return structs.replace(found, validity=Validity(valid=not reasons, reasons=reasons))
+
+
+@pytest.mark.parametrize(("seconds", "metered"), [(1, True), (1000, False)])
+def test_a_disturbed_window_is_run_again_and_never_gives_a_number(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: int, *, metered: bool
+) -> None:
+    use(monkeypatch, 1.0)
+    monkeypatch.setattr(metering, "MOST_DISTURBED", 0.05)
+    monkeypatch.setattr("edgedyno.agent.measure.power.IDLE_LEAST_SECONDS", 0.6)
+    monkeypatch.setattr("edgedyno.agent.measure.power.MOST_TRIES", 2)
+    monkeypatch.setattr(runner, "Watch", DisturbedWatch)
+    monkeypatch.setattr(DisturbedWatch, "until", seconds)
+    variant = Variant("fp32", "script", bench.script("good", seconds=0.005))
+    (result,) = bench.run(
+        bench.request([variant], runtimes=[SCRIPTED], measure=Measure(precision=0.5, max_seconds=11))
+    )
+    assert (result.power_watts is not None) == metered, result.power_watts_reason
+    assert (result.energy_joules_per_inference is not None) == metered
+    if not metered:
+        assert result.power_watts_reason is not None
+        assert "s of the metered window were disturbed: throttle counter cpu0" in result.power_watts_reason
+        assert result.conditions.extra["metered_disturbed_ratio"] == 1.0
 
 
 def test_trial_without_time_to_meter_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedyno.agent.host.place import locate
-from edgedyno.agent.host.profile import PowerRule
+from edgedyno.agent.host.profile import PowerRule, board_profiles
 from edgedyno.agent.sensors.base import Available, Reading, Unavailable
 from edgedyno.agent.sensors.ina2xx import Ina2xx
+from edgedyno.agent.sensors.ina3221_hwmon import Ina3221Hwmon
 from tests.agent.boards import write
 
 if TYPE_CHECKING:
@@ -55,6 +56,31 @@ def test_steps(tmp_path: Path, name: str, shunt: str, step: float) -> None:
     found = Ina2xx(locate(tmp_path)).probe()
     assert isinstance(found, Available)
     assert found.resolution == pytest.approx(step)
+
+
+@pytest.mark.parametrize("label", ["VIN", None])
+def test_thor_has_one_chip_at_its_input_and_three_rails_behind_it(tmp_path: Path, label: str | None) -> None:
+    """The input is 61.2 W, whatever the driver calls it; the module's rails are 19.6 + 10.4 - 0.392 W."""
+    (rule, module) = next(each for each in board_profiles() if each.id == "jetson-agx-thor").power
+    chip(tmp_path, 3, "ina238", "61200000", **({"label": label} if label else {}))
+    rails = {"VDD_GPU": (19600, -20), "VDD_CPU_SOC_MSS": (19600, 1000), "VIN_SYS_5V0": (5200, 2000)}
+    for number, (name, (millivolts, milliamperes)) in enumerate(rails.items(), start=1):
+        folder = tmp_path / "rootfs/sys/class/hwmon/hwmon4"
+        write(folder / "name", "ina3221\n")
+        write(folder / f"in{number}_label", name + "\n")
+        write(folder / f"in{number}_input", f"{millivolts}\n")
+        write(folder / f"curr{number}_input", f"{milliamperes}\n")
+    sensor = Ina2xx(locate(tmp_path), rule)
+    found, reading = sensor.probe(), sensor.read()
+    assert isinstance(found, Available)
+    assert isinstance(reading, Reading)
+    assert (found.scope, found.rails, reading.value) == ("DC input", ["VIN"], 61.2)
+    inside = Ina3221Hwmon(locate(tmp_path), module)
+    found, reading = inside.probe(), inside.read()
+    assert isinstance(found, Available)
+    assert isinstance(reading, Reading)
+    assert found.scope == "module"
+    assert reading.value == pytest.approx(19.6 + 10.4 - 0.392)
 
 
 def test_several_chips_need_a_profile_that_says_which_add_up(tmp_path: Path) -> None:

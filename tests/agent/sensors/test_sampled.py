@@ -86,7 +86,7 @@ def test_nano_labels_exchanged_by_a_vendor_image(tmp_path: Path) -> None:
 
 def test_a_negative_total_cannot_be() -> None:
     assert "cannot be" in _reason(add_up({"VDD_IN": Rail(-0.4, 0.04)}, None))
-    assert "no rail" in _reason(total_rails({}, None))
+    assert "none of its rails" in _reason(total_rails({}, None))
 
 
 def test_small_negative_parts_are_noise() -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgedyno.agent.host.place import Place
-from edgedyno.agent.host.tools import NoTools
+from edgedyno.agent.host.tools import Printed
+from edgedyno.agent.sensors import extras
 from edgedyno.agent.sensors.base import Available, Reading, Unavailable
 from edgedyno.agent.sensors.dcmi import Answer, IpmiDcmi, parse_raw
 from edgedyno.agent.sensors.nvml import Nvml
 from edgedyno.agent.sensors.usb_meter import Tc66
 from edgedyno.core.meters import MeterSettings
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +53,22 @@ class Card:
         return int(self.joules * 1000)
 
 
+class NothingInstalled:
+    """A stand-in for the tools of a board that has none of them, in the words of LiveTools."""
+
+    def run(self, *command: str) -> Printed:
+        return Printed(None, f"{command[0]} is not installed")
+
+    def first_line(self, *command: str) -> Printed:
+        return self.run(*command)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     (tmp_path / "dev/ipmi0").touch()
-    return Place(tmp_path, NoTools())
+    return Place(tmp_path, NothingInstalled())
 
 
 def test_nvml_counts_joules_where_it_can(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +104,7 @@ def test_nvml_of_an_old_card_gives_watts(place: Place, monkeypatch: pytest.Monke
 
 def test_nvml_that_cannot_be_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert "pip install nvidia-ml-py" in reason(Nvml(place).probe())
+    assert "pip install 'edgedyno[nvml]'" in reason(Nvml(place).probe())
     monkeypatch.setitem(sys.modules, "pynvml", Card(counter=True, cards=2).module)
     assert "2 NVIDIA cards" in reason(Nvml(place).probe())
     broken = Card(counter=True)
@@ -134,7 +146,16 @@ def test_pyghmi_where_there_is_no_ipmitool(place: Place, monkeypatch: pytest.Mon
     answer["code"] = 0xC1
     assert "code 0xc1" in reason(sensor.read())
     monkeypatch.setitem(sys.modules, "pyghmi.ipmi.command", None)
-    assert "neither is the Python package pyghmi" in reason(sensor.read())
+    assert "needs ipmitool or the Python package pyghmi: pip install 'edgedyno[ipmi]'" in reason(
+        sensor.read()
+    )
+
+
+def test_every_extra_is_one_of_this_package_and_no_other_needs_it() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    for each in (extras.NVML, extras.IPMI, extras.TC66):
+        assert f'\n{each.extra} = ["{each.package}>=' in project
+        assert project.count(f'"{each.package}') == 1
 
 
 class Tc66Client:
@@ -178,4 +199,4 @@ def test_a_usb_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no data" in reason(sensor.read())
     assert "could not open" in reason(Tc66(MeterSettings("tc66", port="/dev/none")).probe())
     monkeypatch.setitem(sys.modules, "tc66_serial", None)
-    assert "pip install tc66-serial" in reason(Tc66(MeterSettings("tc66", port="/dev/x")).probe())
+    assert "pip install 'edgedyno[tc66]'" in reason(Tc66(MeterSettings("tc66", port="/dev/x")).probe())

@@ -113,6 +113,17 @@ def test_a_file_name_that_leads_nowhere_or_out_is_refused(
     assert caught.value.code == code
 
 
+def test_files_that_may_be_labels_of_no_known_format_are_told(tmp_path: Path) -> None:
+    for number in (1, 2):
+        picture(tmp_path / f"{number}.png", seed=number)
+    for name in ("1.kitti", "notes.json", "README.txt", "licence", "thumbs.db", ".hidden.json"):
+        (tmp_path / name).write_text("{}")
+    examined = look(tmp_path)
+    assert examined.task is None
+    assert codes(examined) == {"dataset.labels-unread": 2}
+    assert examined.findings[0].offenders == ["1.kitti", "notes.json"]
+
+
 def test_a_name_in_another_case_is_hinted_at(tmp_path: Path) -> None:
     labels = instances()
     labels["images"].append({"id": 3, "file_name": "PIC.PNG"})

@@ -51,3 +51,27 @@ def test_swapped_colours_are_caught_by_models_check(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "self-test: failed (input.colour-order)" in done.stderr
     assert "change input.colour: RGB → BGR" in done.stderr
+
+
+def test_each_built_variant_is_tested_and_a_failure_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "swapped.yaml").write_text(SWAPPED)
+    done = edgedyno("models", "check", "./swapped.yaml", "--variants", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)["variant_selftests"]
+    assert [each["variant"]["precision"] for each in told] == ["fp32", "fp16", "int8"]
+    assert {each["test"]["result"]["looks_like"] for each in told} == {"input.colour-order"}
+
+
+def test_variants_that_see_what_they_should_end_with_0(tmp_path: Path) -> None:
+    done = edgedyno("models", "check", "fastestdet", "--variants", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:3] for line in done.stdout.splitlines() if line.startswith("onnx")] == [
+        ["onnx", precision, "ok"] for precision in ("fp32", "fp16", "int8")
+    ]
+
+
+def test_another_number_of_classes_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "few.yaml").write_text("name: few\nextends: fastestdet\nclasses: [person, car]\n")
+    done = edgedyno("models", "check", "./few.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: the model has scores for 80 classes, and the profile names 2 (`classes`)" in done.stdout

@@ -119,3 +119,27 @@ def test_predictions_that_change_with_threads_are_named_once() -> None:
     ]
     assert len(notes) == 1
     assert "(2 of 8 images differ): its accuracy holds for 2 threads only" in notes[0]
+
+
+def test_rounding_between_numbers_of_threads_is_no_warning() -> None:
+    check = ThreadsCheck(2, 1, 8, identical=False, max_score_difference=1e-6, text="", rounding_only=True)
+    trials = [replace(trial, more={"threads_check": check}) for trial in SWEEP]
+    assert not any("change with the number of threads" in note for note in verdict_of(*trials).notes)
+
+
+def test_a_failed_check_says_what_mends_it_once_for_all() -> None:
+    mended = [
+        SelfTest(
+            False,
+            3,
+            f"{count} of 3 known objects are missing",
+            "input.colour-order",
+            ["input.colour: RGB → BGR"],
+        )
+        for count in (1, 2)
+    ]
+    trials = [replace(trial, more={"selftest": test}) for trial, test in zip(SWEEP[:2], mended, strict=True)]
+    reasons = {reason for one in verdict_of(*trials).choices for reason in one.reasons}
+    assert reasons == {
+        "fails the check on known images: it looks like the wrong colour order (input.colour: RGB → BGR)"
+    }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgedyno.core.profile import OutputSpec
     from edgedyno.core.result import Detection, ImagePrediction
 
 SAME_IOU = 0.5
@@ -16,7 +17,7 @@ class Difference(NamedTuple):
     """The largest differences of any pair."""
 
     score: float = 0.0
-    """What only one of them has counts with its score above the other's least."""
+    """What only one of them has counts with its score above what the other may have left out."""
     box_pixels: float = 0.0
 
     def joined(self, other: Difference) -> Difference:
@@ -24,14 +25,17 @@ class Difference(NamedTuple):
         return Difference(max(self.score, other.score), max(self.box_pixels, other.box_pixels))
 
 
-def difference(one: ImagePrediction, other: ImagePrediction) -> Difference:
-    """Return how far two predictions of an image differ; where only one is an error, as far as can be."""
+def difference(one: ImagePrediction, other: ImagePrediction, spec: OutputSpec) -> Difference:
+    """Return how far two predictions of an image, decoded as `spec` says, differ.
+
+    Where only one is an error, as far as can be.
+    """
     if one == other:
         return Difference()
     if (one.error is None) != (other.error is None):
         return Difference(score=1.0)
     found = Difference(score=_classes(one.classes, other.classes))
-    return found.joined(_detections(one.detections, other.detections))
+    return found.joined(_detections(one.detections, other.detections, spec))
 
 
 def _classes(one: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]]) -> float:
@@ -44,9 +48,15 @@ def _classes(one: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]
     )
 
 
-def _detections(one: Sequence[Detection], other: Sequence[Detection]) -> Difference:
+def _floor(boxes: Sequence[Detection], spec: OutputSpec) -> float:
+    """Return the score below which boxes may have been left out: a full list ends before the threshold."""
+    full = len(boxes) >= spec.max_detections
+    return min(each.score for each in boxes) if full else spec.score_threshold
+
+
+def _detections(one: Sequence[Detection], other: Sequence[Detection], spec: OutputSpec) -> Difference:
     left = list(other)
-    floors = [min((each.score for each in boxes), default=0.0) for boxes in (one, other)]
+    floors = [_floor(boxes, spec) for boxes in (one, other)]
     found = Difference()
     for box in one:
         partner = max(

@@ -83,10 +83,10 @@ class Meter:
         """Give back what the sensor holds."""
         close_sensor(self.sensor)
 
-    def record(self, seconds: float) -> list[Reading]:
-        """Read for a while and return the readings: an idle baseline."""
+    def record(self, seconds: float, stop: threading.Event | None = None) -> list[Reading]:
+        """Read for a while, or until `stop` is set, and return the readings: an idle baseline."""
         self.start()
-        self._end.wait(seconds)
+        (stop or self._end).wait(seconds)
         return self.stop()
 
     def summarise(

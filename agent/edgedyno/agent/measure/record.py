@@ -83,6 +83,8 @@ def trial_result(
         conditions=_conditions(cell, request, log, input_name),
         validity=_validity(log, may_drift=cell.scenario.startswith("soak")),
         samples_sha256=samples_sha256,
+        selftest=accuracy.selftest,
+        selftest_reason=None if accuracy.selftest else accuracy.selftest_reason or accuracy.reason,
         **_profile(request, log, failure, simulated=simulated),
         started_at=log.started_at or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         monotonic_seconds=time.monotonic() if log.monotonic_seconds is None else log.monotonic_seconds,

@@ -21,7 +21,7 @@ from edgedyno.agent.measure.journal import Journal, PassLog, RunLog
 from edgedyno.agent.measure.meter import Meter, open_meter
 from edgedyno.agent.measure.placement import move_runner, read_placement, restored_affinity
 from edgedyno.agent.measure.planner import Cell, plan
-from edgedyno.agent.measure.power import BUDGET_SHARE, meter_all, needed_seconds
+from edgedyno.agent.measure.power import BUDGET_SHARE, Surroundings, meter_all, needed_seconds
 from edgedyno.agent.measure.profiling import run_profiles
 from edgedyno.agent.measure.race import Race
 from edgedyno.agent.measure.record import skipped_result, trial_result
@@ -235,14 +235,19 @@ class _Execution:
             if time.monotonic() - self._last_save > SAVE_SECONDS:
                 self._save(group)
 
+        until = time.monotonic() + left
         with restored_affinity():
-            self._measure(group, left - metering, between)
+            watch = self._measure(group, left - metering, between)
             if isinstance(meter, Meter):
-                meter_all(group, meter, seconds=metering, stop=self._stop)
+                placement = read_placement(self._request.capabilities)
+                expected = scenarios.looked_for(self._scenario)
+                surroundings = Surroundings(watch, placement, self._stop, self._tell_metering, expected)
+                meter_all(group, meter, surroundings, seconds=max(metering, until - time.monotonic()))
                 meter.close()
         self._done = finished_before
 
-    def _measure(self, group: list[Contender], seconds: float, between: Callable[[Pace], None]) -> None:
+    def _measure(self, group: list[Contender], seconds: float, between: Callable[[Pace], None]) -> Watch:
+        """Race a group, or run its scenario; return what watched the board."""
         request = self._request
         cpus = sorted({cpu for contender in group for cpu in contender.cell.cpus})
         watch = Watch(cpus=cpus, agent_version=request.capabilities.agent_version)
@@ -261,7 +266,7 @@ class _Execution:
                 loads=min(loads_wanted(precision), 1 + int(RELOAD_SHARE * seconds / self._load_seconds)),
             )
             race.run(self._stop, between)
-            return
+            return watch
         move_runner(placement.spare([contender.cell for contender in group], 0))
         setting = scenarios.Setting(
             seconds=seconds,
@@ -274,6 +279,10 @@ class _Execution:
             memory_bytes=(request.capabilities.memory_bytes or math.inf) * MEMORY_SHARE,
         )
         scenarios.run(self._scenario, group, setting, stop=self._stop, between=between)
+        return watch
+
+    def _tell_metering(self, left_seconds: float) -> None:
+        self._progress("measure", current="power", eta_seconds=left_seconds)
 
     def _measured_seconds(self) -> float:
         since = time.monotonic() - (self._measuring_since or time.monotonic())

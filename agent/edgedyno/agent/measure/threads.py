@@ -49,9 +49,9 @@ def check_threads(
         before = {each.image_id: each for each in islice(stream_predictions(file).images, LOOKED_AT)}
     if not again:
         return
-    found = Difference()
+    found, spec = Difference(), cell.variant.output or manifest.model.output
     for seen in again:
-        found = found.joined(difference(before[seen.image_id], seen))
+        found = found.joined(difference(before[seen.image_id], seen, spec))
     log.threads_check = ThreadsCheck(
         threads=cell.threads,
         other_threads=other.threads,
@@ -59,6 +59,7 @@ def check_threads(
         identical=found == Difference(),
         max_score_difference=found.score,
         text=_tell(cell.threads, other.threads, len(again), found),
+        rounding_only=found != Difference() and _is_rounding(found),
     )
     journal.save_pass(key, log)
 
@@ -90,6 +91,10 @@ def _predict(cell: Cell, manifest: Manifest, launch: Launch, journal: Journal) -
     return seen
 
 
+def _is_rounding(found: Difference) -> bool:
+    return found.score <= SCORE_TOLERANCE and found.box_pixels <= BOX_TOLERANCE_PIXELS
+
+
 def _tell(threads: int, other: int, images: int, found: Difference) -> str:
     if found == Difference():
         return f"on {images} images {threads} and {other} threads predict exactly the same"
@@ -97,7 +102,7 @@ def _tell(threads: int, other: int, images: int, found: Difference) -> str:
         f"scores differ by up to {found.score:.2g}, boxes by up to {found.box_pixels:.2g} pixels "
         f"({SCORE_TOLERANCE:g} and {BOX_TOLERANCE_PIXELS:g} pixels are tolerated)"
     )
-    if found.score <= SCORE_TOLERANCE and found.box_pixels <= BOX_TOLERANCE_PIXELS:
+    if _is_rounding(found):
         return f"on {images} images {threads} and {other} threads predict the same but for rounding: {by}"
     differently = f"on {images} images {threads} and {other} threads predict differently: {by}"
     return f"{differently}; the accuracy is that of {threads} threads"

@@ -1,7 +1,8 @@
 """INA219, 220, 226, 230, 231, 237, 238 and 260 by hwmon: one rail a chip, power1_input in microwatts.
 
 Which chip sits on which rail is known to the board's profile alone: a chip is called by its label, else by its
-name and its bus address. One chip alone is taken to be the whole that it is wired to.
+name and its bus address; a board's only chip by the profile's only rail. One chip alone without a profile is taken
+to be the whole that it is wired to.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class Ina2xx:
         rails = self._rails()
         if self._rule is None and len(self._chips) == 1 and rails:
             self._rule = _alone(self._chips[0])
+        elif self._rule is not None and len(self._rule.total) == len(self._chips) == 1:
+            # The profile says what the board's only chip meters; drivers give a label on few boards.
+            self._chips = [self._chips[0]._replace(rail=self._rule.total[0])]
+            rails = self._rails()
         periods = [read_float(f"{chip.folder}/update_interval") for chip in self._chips]
         slowest = max((period / 1000 for period in periods if period), default=0.0)
         return describe(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from edgedyno.agent.sensors.base import Unavailable
+from edgedyno.agent.sensors.extras import IPMI, load
 
 # DCMI 1.5, section 6.6.1: Get Power Reading of the system's statistics.
 _GROUP_NETFN, _GET_POWER_READING = 0x2C, 0x02
@@ -14,10 +14,9 @@ _GROUP, _SYSTEM_STATISTICS = 0xDC, 0x01
 
 def ask_dcmi_power() -> bytes | Unavailable:
     """Return the answer of this machine's BMC after its group byte, or why there is none."""
-    try:
-        command: Any = importlib.import_module("pyghmi.ipmi.command")
-    except ImportError:
-        return Unavailable("ipmitool is not installed, and neither is the Python package pyghmi")
+    command: Any = load(IPMI, "a BMC is here, and reading its power needs ipmitool or")
+    if isinstance(command, Unavailable):
+        return command
     try:
         answer = command.Command().raw_command(
             netfn=_GROUP_NETFN, command=_GET_POWER_READING, data=(_GROUP, _SYSTEM_STATISTICS, 0, 0)

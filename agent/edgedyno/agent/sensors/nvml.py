@@ -1,18 +1,18 @@
 """An NVIDIA card's own power by NVML (nvidia-ml-py): the energy counter where it has one, else watts.
 
 The card alone: processor, memory and board are not in it. Jetson modules have no NVML power; their rails are read
-by INA3221. The library is installed by the user.
+by INA3221. The library is the extra `nvml`.
 """
 
 from __future__ import annotations
 
-import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from edgedyno.agent.sensors.base import PLAUSIBLE_WATTS, Available, Reading, SensorSpec, Unavailable
+from edgedyno.agent.sensors.extras import NVML, load
 
 if TYPE_CHECKING:
     from edgedyno.agent.host.place import Place
@@ -45,10 +45,10 @@ class Nvml:
         """Load the library where there is a card, and read once."""
         if self._place.recorded or not any(self._place.path(node).exists() for node in NODES):
             return Unavailable("no NVIDIA card: /dev/nvidia0 is absent")
-        try:
-            self._library = importlib.import_module("pynvml")
-        except ImportError:
-            return Unavailable("NVML needs the Python package nvidia-ml-py: pip install nvidia-ml-py")
+        library = load(NVML, "an NVIDIA card is here, and NVML needs")
+        if isinstance(library, Unavailable):
+            return library
+        self._library = library
         try:
             return self._open()
         except self._library.NVMLError as error:

@@ -37,7 +37,7 @@ def total_rails(rails: Mapping[str, object], rule: PowerRule | None) -> list[str
     if inputs:
         return inputs[:1]
     if not rails:
-        return Unavailable("no rail can be read")
+        return Unavailable("none of its rails can be read")
     return Unavailable(
         f"found the rails {', '.join(rails)}, but not known which of them add up on this board; "
         "a board profile with `total` would tell"

@@ -1,15 +1,15 @@
 """A USB power meter between supply and board: Ruideng TC66 and TC66C, by the library tc66-serial.
 
-The library is installed by the user; every vendor call is behind `_open`. Its serial port is asked at each reading.
+The library is the extra `tc66`; every vendor call is behind `_open`. Its serial port is asked at each reading.
 """
 
 from __future__ import annotations
 
-import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent.sensors.base import PLAUSIBLE_WATTS, Available, Reading, SensorSpec, Unavailable
+from edgedyno.agent.sensors.extras import TC66, load
 
 if TYPE_CHECKING:
     from edgedyno.core.meters import MeterSettings
@@ -67,10 +67,9 @@ class Tc66:
 
 
 def _open(port: str) -> Any | Unavailable:
-    try:
-        library = importlib.import_module("tc66_serial")
-    except ImportError:
-        return Unavailable("a TC66 needs the Python package tc66-serial: pip install tc66-serial")
+    library: Any = load(TC66, "the configuration names a TC66, which needs")
+    if isinstance(library, Unavailable):
+        return library
     try:
         client = library.Tc66Client(port, timeout=ANSWER_SECONDS)
         client.connect()

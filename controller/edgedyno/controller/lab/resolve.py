@@ -89,7 +89,7 @@ def resolve_job(
     reference = store.add_file(source)
     return ResolvedJob(
         spec=spec,
-        model=msgspec.structs.replace(profile, sha256=reference.sha256),
+        model=_self_contained(profile, names, sha256=reference.sha256),
         source=reference,
         class_names=names,
         dataset=None if dataset is None else dataset.profile,
@@ -99,3 +99,9 @@ def resolve_job(
         known=resolve_known(profile, names, base=model.base, store=store),
         prebuilt=prebuilt,
     )
+
+
+def _self_contained(profile: ModelProfile, names: list[str], *, sha256: str) -> ModelProfile:
+    """Return the profile as a board can read it, which has no file of class names."""
+    classes = names if isinstance(profile.classes, str) else profile.classes
+    return msgspec.structs.replace(profile, sha256=sha256, classes=classes)

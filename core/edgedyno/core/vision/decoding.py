@@ -73,6 +73,17 @@ def decode_classes(outputs: Outputs, spec: OutputSpec, *, limit: int = 5) -> lis
     return [(int(index), float(scores[index])) for index in best]
 
 
+def count_classes(outputs: Outputs, spec: OutputSpec, geometry: Geometry) -> int | None:
+    """Return how many classes the outputs have scores for; None where they do not tell (SSD's) or do not fit."""
+    if spec.decoder == "classify":
+        output = next((each for each in outputs if _is_classes(each.shape)), None)
+        return None if output is None else int(output.size) - int(spec.background)
+    if spec.decoder == "ssd" or spec.decoder not in DECODERS:
+        return None
+    candidates = DECODERS[spec.decoder][1](outputs, spec, geometry)
+    return None if candidates is None else int(candidates.scores.shape[1])
+
+
 def _unfit(outputs: Outputs, decoder: str, expected: str) -> ConfigError:
     found = ", ".join(str(list(output.shape)) for output in outputs) or "no output"
     return ConfigError(

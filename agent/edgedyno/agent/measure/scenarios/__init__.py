@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgedyno.agent.measure.scenarios.base import Setting
 from edgedyno.agent.measure.scenarios.fixedrate import run_fixed_rate
 from edgedyno.agent.measure.scenarios.outcome import scenario_fields
-from edgedyno.agent.measure.scenarios.soak import run_soak
+from edgedyno.agent.measure.scenarios.soak import HEAT, run_soak
 from edgedyno.agent.measure.scenarios.throughput import run_throughput
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.measure.race import Pace
     from edgedyno.core.job import Scenario
 
-__all__ = ["NOT_METERED", "Setting", "is_metered", "least_seconds", "run", "scenario_fields"]
+__all__ = ["NOT_METERED", "Setting", "is_metered", "least_seconds", "looked_for", "run", "scenario_fields"]
 
 _RUN = {"fixed_rate": run_fixed_rate, "throughput": run_throughput, "soak": run_soak}
 NOT_METERED = "power is metered on inferences back to back, which this scenario does not run on one worker"
@@ -47,6 +47,11 @@ def run(
 def is_metered(scenario: Literal["single-stream"] | Scenario) -> bool:
     """Tell whether the power of inferences back to back is that of this scenario."""
     return isinstance(scenario, str) or scenario.soak is not None
+
+
+def looked_for(scenario: Literal["single-stream"] | Scenario) -> tuple[str, ...]:
+    """Return how the reasons begin that do not disturb this scenario, because it looks for them."""
+    return () if isinstance(scenario, str) or scenario.soak is None else HEAT
 
 
 def least_seconds(scenario: Literal["single-stream"] | Scenario, trials: int) -> float:

@@ -69,6 +69,10 @@ CATALOGUE: dict[str, tuple[Severity, str]] = {
         "warning",
         "images without a label file: taken as background, where everything found is wrong; were they forgotten?",
     ),
+    "dataset.labels-unread": (
+        "warning",
+        "files that may be labels, in none of the known formats: not read, so there is no accuracy",
+    ),
     "dataset.label-orphan": ("warning", "labels for images that are not in the set: passed over"),
     "dataset.label-repeated": (
         "warning",

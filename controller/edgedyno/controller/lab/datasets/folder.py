@@ -13,6 +13,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 # Ten times ImageNet's training set would be a mistake (`/` for `.`), and listing it would take minutes.
 MAX_FILES = 15_000_000
 _DRIVE = re.compile(r"^[A-Za-z]:")
+# Of what labels are written in; another ending counts where the file is called as an image is.
+_LABEL_SUFFIXES = frozenset({".json", ".jsonl", ".xml", ".csv", ".tsv", ".txt", ".yaml", ".yml"})
+_PAPERS = re.compile(r"^(readme|license|licence|attribution|changelog|notice)\b", re.IGNORECASE)
 
 
 class ImageFolder:
@@ -30,6 +33,20 @@ class ImageFolder:
             if is_image(name)
         ]
         return sorted(found)
+
+    def may_be_labels(self) -> list[str]:
+        """Return the names of files below the folder that look as if they were labels, in order."""
+        stems = {Path(name).stem for name in self.names}
+        found = [
+            Path(place, name).relative_to(self.root)
+            for place, name in _walk(self.root)
+            if not is_image(name) and not name.startswith(".") and not _PAPERS.match(name)
+        ]
+        return [
+            str(path)
+            for path in sorted(found)
+            if path.suffix.lower() in _LABEL_SUFFIXES or path.stem in stems
+        ]
 
     @cached_property
     def _by_stem(self) -> dict[str, str]:

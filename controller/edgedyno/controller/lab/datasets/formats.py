@@ -52,7 +52,9 @@ def read(source: Source, findings: Findings) -> Labelled:
     """Read what was located."""
     if source.format != UNLABELLED:
         return READERS[source.format].read(source, findings)
-    names = ImageFolder(source.images).names
+    folder = ImageFolder(source.images)
+    names = folder.names
+    findings.add("dataset.labels-unread", *folder.may_be_labels())
     return Labelled(
         source, [Entry(number, name, source.images / name, []) for number, name in enumerate(names)]
     )

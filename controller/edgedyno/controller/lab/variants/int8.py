@@ -12,6 +12,7 @@ from edgedyno.controller.lab.source import check_exclude
 from edgedyno.controller.lab.variants.graph import finish, lift_opset
 from edgedyno.controller.lab.variants.quantizer import DynamicQuantizer, StaticQuantizer, pre_process
 from edgedyno.controller.lab.variants.search import search
+from edgedyno.controller.lab.variants.tools.toolkit import NO_CALIBRATION
 from edgedyno.core.errors import RunError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def build_int8(request: BuildRequest) -> dict[str, Any]:
     quantize = request.model.quantize
     if quantize.scheme != "dynamic" and not request.calibration:
         raise RunError(
-            "static INT8 needs calibration images, and the data set's profile names none",
+            NO_CALIBRATION,
             code="variant.no-calibration",
         )
     source = onnx.load(request.source)

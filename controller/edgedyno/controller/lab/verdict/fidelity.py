@@ -57,8 +57,9 @@ def judge_selftest(result: Result) -> list[Judgement]:
     selftest = result.selftest
     if selftest is None or selftest.passed or selftest.looks_like is None:
         return []
-    cause = looks_like_in_words(selftest)
-    text = say("fails the check on known images: {cause}", cause=in_brackets(cause, selftest.text))
+    # What mends it is the same for all variants that fail by it; without that the whole story has to do.
+    cause = in_brackets(looks_like_in_words(selftest), listed(selftest.changes) or selftest.text)
+    text = say("fails the check on known images: {cause}", cause=cause)
     return [Judgement("selftest", None, "violated", None, text)]
 
 
@@ -147,7 +148,8 @@ def threads_notes(results: Iterable[Result], labels: dict[str, str]) -> list[str
     """Name variants whose predictions change with the number of threads: their scores hold for one number only."""
     found: dict[tuple[object, ...], Result] = {}
     for result in results:
-        if result.threads_check is not None and not result.threads_check.identical:
+        check = result.threads_check
+        if check is not None and not check.identical and not check.rounding_only:
             engine = (result.variant_sha256, result.runtime, result.runtime_version)
             found.setdefault(engine, result)
     return [

@@ -14,6 +14,11 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+NO_CALIBRATION = (
+    "static INT8 needs calibration images, and the data set names none: write it out as a profile with "
+    "`calibration:`, a folder of 32 or more other images"
+)
+
 
 class Request(NamedTuple):
     """One variant to build."""
@@ -76,7 +81,7 @@ def need_calibration(request: Request) -> list[str]:
     if not request.calibration:
         raise BuildError(
             "variant.no-calibration",
-            "static INT8 needs calibration images, and the data set's profile names none",
+            NO_CALIBRATION,
         )
     return request.calibration
 
