@@ -90,6 +90,9 @@ def test_a_failed_check_on_known_images_rejects_by_name() -> None:
         "fails the check on known images: it looks like the wrong colour order (2 of 3 known objects are missing)"
     ]
     assert verdict.choices[0].precision == "fp32"
+    assert verdict.brief.endswith(
+        "INT8: rejected (fails the check on known images: it looks like the wrong colour order)"
+    )
 
 
 def test_a_profile_that_is_wrong_for_every_variant_is_named_as_such() -> None:

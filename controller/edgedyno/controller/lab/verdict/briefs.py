@@ -89,7 +89,7 @@ def _missed(item: Judgement) -> str:
     """Write what was found and the limit, without the interval; of what is no declared requirement, all of it."""
     quantity = BY_NAME.get(item.requirement)
     if quantity is None or item.value is None or item.limit is None:
-        return item.text
+        return item.short or item.text
     return say(
         "{quantity} {value}, limit {limit}",
         quantity=say(quantity.title),

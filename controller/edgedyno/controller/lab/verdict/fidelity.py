@@ -58,9 +58,12 @@ def judge_selftest(result: Result) -> list[Judgement]:
     if selftest is None or selftest.passed or selftest.looks_like is None:
         return []
     # What mends it is the same for all variants that fail by it; without that the whole story has to do.
-    cause = in_brackets(looks_like_in_words(selftest), listed(selftest.changes) or selftest.text)
-    text = say("fails the check on known images: {cause}", cause=cause)
-    return [Judgement("selftest", None, "violated", None, text)]
+    short = looks_like_in_words(selftest)
+    text, brief = (
+        say("fails the check on known images: {cause}", cause=cause)
+        for cause in (in_brackets(short, listed(selftest.changes) or selftest.text), short)
+    )
+    return [Judgement("selftest", None, "violated", None, text, short=brief)]
 
 
 def judge_agreement(result: Result, require: Require) -> list[Judgement]:

@@ -52,6 +52,8 @@ class Judgement(Struct, frozen=True):
     """What would settle it, when undecided."""
     more_images: float | None = None
     """Estimate of how many more images that takes, where images would do."""
+    short: str | None = None
+    """The text in a few words, where it is long."""
 
 
 class RatioInterval(Struct, frozen=True):
