@@ -99,18 +99,6 @@ def _images(lines: Iterator[bytes], expected: int) -> Iterator[ImagePrediction]:
         raise msgspec.DecodeError(f"found predictions of {found} images, expected {expected}")
 
 
-def encode_predictions(predictions: Predictions) -> bytes:
-    """Return the artifact of predictions that are in memory as a whole."""
-    head = PredictionsHead(
-        FORMAT,
-        predictions.variant_sha256,
-        predictions.runtime,
-        predictions.preparation_sha256,
-        len(predictions.images),
-    )
-    return b"".join([_member(head), *(_member(image) for image in predictions.images)])
-
-
 class PredictionsWriter:
     """Predictions that are being written, one gzip member an image, in a file of its own without a head."""
 

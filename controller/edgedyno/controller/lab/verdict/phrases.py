@@ -59,8 +59,3 @@ def in_brackets(text: str, beside: str) -> str:
 def threads_in_words(threads: int) -> str:
     """Write `1 thread` or `4 threads`."""
     return say("1 thread") if threads == 1 else say("{threads} threads", threads=threads)
-
-
-def trials_in_words(count: int) -> str:
-    """Write `1 trial` or `4 trials`."""
-    return say("1 trial") if count == 1 else say("{count} trials", count=count)
