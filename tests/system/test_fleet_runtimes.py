@@ -64,8 +64,12 @@ def test_files_are_built_run_and_told_apart(engines: Fleet, tmp_path: Path) -> N
     }
     assert told == {(each["runtime"], each["format"], each["precision"]) for each in results}
     (verdict,) = answer["verdicts"]
+    # On a machine that is busy with other work a runtime's results may be void, and are then not compared.
+    usable = {each["runtime"] for each in results if each["validity"]["valid"]}
     if verdict["recommended"]:
-        assert len(verdict["runtimes"]) == len(FORMATS) - 1
+        assert {one["runtime"] for one in verdict["runtimes"]} | {
+            one["other_runtime"] for one in verdict["runtimes"]
+        } == (usable if len(usable) > 1 else set())
 
 
 def label(line: str, name: str) -> str:
