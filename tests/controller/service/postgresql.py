@@ -29,7 +29,7 @@ class PostgreSql:
     """One server with its own folder; `url()` gives an empty database."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
+        self.programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="edgedyno-postgresql-"))
         self._port = free_port()
         if os.geteuid() == 0:
@@ -38,7 +38,7 @@ class PostgreSql:
     def _run(self, program: str, *arguments: str) -> None:
         as_root = os.geteuid() == 0
         subprocess.run(
-            [str(self._programs / program), *arguments],
+            [str(self.programs / program), *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self._folder,
