@@ -1,4 +1,4 @@
-"""The HTTP server: a socket of the controller's own, and uvicorn on it."""
+"""The HTTP server: a socket of the controller's own, and uvicorn on it, with TLS where there is a context for it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from edgedyno.controller.security.connection import Connections, protocol_over
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from starlette.applications import Starlette
@@ -41,32 +43,42 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, scheme: str = "http") -> str:
     """Return the URL of what listens; an address that stands for all becomes this machine's name."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:  # compared, not bound
         host = socket.getfqdn()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Tell whether only this machine reaches what listens."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 class HttpServer:
     """One application on one socket."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, *, context: ssl.SSLContext | None = None) -> None:
         self._listener = listener
+        self._context = context
+        self.connections = Connections()
+        """The open connections that showed a client certificate."""
         self._server: _Uvicorn | None = None
         self._ended = asyncio.Event()
 
     async def run(self, app: Starlette) -> None:
         """Serve until stopped."""
-        config = uvicorn.Config(
+        config = _Config(
             app,
+            http=protocol_over(self.connections),
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        config.context = self._context
         self._server = _Uvicorn(config)
         try:
             await self._server.serve([self._listener])
@@ -78,6 +90,16 @@ class HttpServer:
         if self._server is not None:
             self._server.should_exit = True
             await self._ended.wait()
+
+
+class _Config(uvicorn.Config):
+    """Uvicorn's settings with a TLS context that is made, and kept up to date, elsewhere."""
+
+    context: ssl.SSLContext | None = None
+
+    def load(self) -> None:
+        super().load()
+        self.ssl = self.context
 
 
 class _Uvicorn(uvicorn.Server):
