@@ -14,6 +14,7 @@ import signal
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+from edgedyno.agent.allegiance import Allegiance
 from edgedyno.agent.artifacts import ArtifactCache
 from edgedyno.agent.assignment import Assignment, read_assignment
 from edgedyno.agent.database import Database
@@ -83,6 +84,7 @@ class Daemon:
         # it: a runner's lines by LINES_AHEAD, MQTT by what one controller asks, the porter by its tasks.
         self._queue: queue.SimpleQueue[AnyWake] = queue.SimpleQueue()
         self._database = Database(state_dir)
+        self._allegiance = Allegiance(self._database, clock)
         self._outbox = Outbox(self._database, board=config.board_id, limit=config.outbox_limit)
         self._spool = Spool(state_dir / "spool")
         self._spool.keep_only(self._outbox.artifacts())
@@ -283,12 +285,16 @@ class Daemon:
         _, leaf = topics.parse(wake.topic) or ("", "")
         if not wake.payload:
             return
+        if leaf == "state":
+            self._take_state(decode(wake.payload, State), retained=wake.retained)
+        elif not self._allegiance.foreign:
+            self._take_order(leaf, wake)
+
+    def _take_order(self, leaf: str, wake: Received) -> None:
         if leaf == "desired":
             self._take_desired(decode(wake.payload, Desired))
         elif leaf == "ack":
             self._take_ack(decode(wake.payload, Ack))
-        elif leaf == "state" and wake.retained:
-            self._take_state(decode(wake.payload, State))
         elif leaf == "rsp/next":
             self._take_assignment(read_assignment(wake.payload, board=self._config.board_id))
         elif leaf in _ANSWERS:
@@ -297,6 +303,9 @@ class Daemon:
     def _take_controller(self, state: ControllerState) -> None:
         if not state.online:
             log.warning("the controller is offline")
+            return
+        self._allegiance.hear(state, busy=self._execution is not None or self._outbox.depth > 0)
+        if self._allegiance.foreign:
             return
         self._api_url = self._config.controller_url or state.api_url or self._api_url
         self._begin_again()
@@ -313,10 +322,14 @@ class Daemon:
         if self._delivery.acknowledged(ack) and self._execution is not None:
             self._execution.outbox_changed()
 
-    def _take_state(self, state: State) -> None:
-        if self._presence.outdated_by(state):
-            self._link.will = self._presence.state(online=False)
-            self._link.reconnect()
+    def _take_state(self, state: State, *, retained: bool) -> None:
+        if retained:
+            if self._presence.outdated_by(state):
+                self._link.will = self._presence.state(online=False)
+                self._link.reconnect()
+        elif not state.online and not self._stopping:
+            # A will that comes late, of this session or an older one, has taken the birth's place at the broker.
+            self._show_state()
 
     def _take_answer(self, operation: Operation, response: Response) -> None:
         if not self._dialogue.close(operation, response.request_id):

@@ -1,9 +1,13 @@
-"""The MQTT link: connects, subscribes, fills the inbox, publishes. It knows topics, not meanings."""
+"""The MQTT link: connects, subscribes, fills the inbox, publishes. It knows topics, not meanings.
+
+Before it serves, it looks, with a client that has no will, who does already (see claim.py).
+"""
 
 from __future__ import annotations
 
 import logging
 import ssl
+import threading
 from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgedyno.controller.inbox import Inbox, Incoming
 from edgedyno.core.errors import ConfigError
-from edgedyno.core.messages import ControllerState, Desired, Message, encode
+from edgedyno.core.messages import ControllerState, Desired, Message, decode, encode
 from edgedyno.core.topics import CONTROLLER_STATE, of_board
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
+    from edgedyno.controller.claim import Claim
     from edgedyno.controller.config import ControllerConfig
 
 log = logging.getLogger(__name__)
@@ -29,25 +34,36 @@ SHARED = ("result", "req/+")
 TO_ALL = (("state", 1), ("caps", 1), ("tele", 0))
 KEEPALIVE_SECONDS = 30
 RECONNECT_SECONDS = (1, 30)
+# Retained messages come on the heels of the subscription's acknowledgement.
+LOOK_SECONDS = 0.15
 
 
 class Link:
     """One connection to the broker, kept up by paho's network thread."""
 
     def __init__(
-        self, config: ControllerConfig, inbox: Inbox, *, api_url: str, on_connected: Callable[[], object]
+        self,
+        config: ControllerConfig,
+        inbox: Inbox,
+        *,
+        api_url: str,
+        claim: Claim,
+        on_connected: Callable[[], object],
     ) -> None:
         self._config = config
         self._inbox = inbox
         self._api_url = api_url
+        self._claim = claim
         self._on_connected = on_connected
-        self._client = self._make_client()
+        self._turn = threading.Lock()
+        self._serving = False
         self._stopping = False
+        self._client = self._make_scout()
 
     @property
     def connected(self) -> bool:
-        """Tell whether the broker is there."""
-        return self._client.is_connected()
+        """Tell whether the broker is there, and this controller serves its boards."""
+        return self._serving and self._client.is_connected()
 
     def start(self) -> None:
         """Begin to connect; a broker that is not there yet is waited for."""
@@ -56,11 +72,10 @@ class Link:
 
     def stop(self) -> None:
         """Say that the controller goes, and disconnect."""
-        self._stopping = True
-        if self._client.is_connected():
-            sent = self._client.publish(
-                CONTROLLER_STATE, encode(ControllerState(online=False)), qos=1, retain=True
-            )
+        with self._turn:
+            self._stopping = True
+        if self.connected:
+            sent = self._client.publish(CONTROLLER_STATE, self._word(online=False), qos=1, retain=True)
             try:
                 sent.wait_for_publish(2.0)
             except (RuntimeError, ValueError):
@@ -68,25 +83,73 @@ class Link:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _turn_to(self, *, serve: bool) -> None:
+        """Begin to serve, or to stand by, on another connection."""
+        with self._turn:
+            if self._stopping or self._serving == serve:
+                return
+            old, self._serving = self._client, serve
+            self._client = self._make_server() if serve else self._make_scout()
+            # Without its will: whoever stands by has nothing to say.
+            old.disconnect()
+            self.start()
+
+    def _word(self, *, online: bool) -> bytes:
+        claim = self._claim
+        state = ControllerState(
+            online=online,
+            api_url=self._api_url if online else None,
+            fleet=claim.fleet,
+            seniority_seconds=claim.seniority_seconds(),
+        )
+        return encode(state)
+
     def send(self, board: str, leaf: str, message: Message) -> None:
         """Publish to a board, or nothing while the broker is away: boards ask and are rung again."""
-        if not self._client.is_connected():
+        if not self.connected:
             return
         retain = isinstance(message, Desired)
         self._client.publish(of_board(board, leaf), encode(message), qos=1, retain=retain)
+
+    def _make_scout(self) -> Client:
+        client = self._make_client()
+
+        def connected(
+            client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        ) -> None:
+            if not reason.is_failure:
+                client.subscribe(CONTROLLER_STATE, 1)
+
+        def subscribed(*_: Any) -> None:
+            look = threading.Timer(LOOK_SECONDS, self._looked, (client,))
+            look.daemon = True
+            look.start()
+
+        client.on_connect = connected
+        client.on_subscribe = subscribed
+        return client
+
+    def _looked(self, scout: Client) -> None:
+        """Serve, if nobody else was heard in all the time that the first word may take."""
+        if self._client is scout and scout.is_connected() and self._claim.may_serve:
+            self._turn_to(serve=True)
+
+    def _make_server(self) -> Client:
+        client = self._make_client()
+        client.max_queued_messages_set(10_000)
+        client.will_set(CONTROLLER_STATE, self._word(online=False), qos=1, retain=True)
+        client.on_connect = self._connected
+        return client
 
     def _make_client(self) -> Client:
         config = self._config
         protocol = MQTTProtocolVersion.MQTTv5 if config.mqtt_protocol == "5" else MQTTProtocolVersion.MQTTv311
         client = Client(CallbackAPIVersion.VERSION2, client_id=config.mqtt_client_id or "", protocol=protocol)
-        client.max_queued_messages_set(10_000)
         client.reconnect_delay_set(*RECONNECT_SECONDS)
         if config.broker_username is not None:
             client.username_pw_set(config.broker_username, config.broker_password())
         if config.broker_ca_file is not None:
             _use_tls(client, config)
-        client.will_set(CONTROLLER_STATE, encode(ControllerState(online=False)), qos=1, retain=True)
-        client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
         # Answers are small, and a board waits for each: Nagle's algorithm would hold them back.
@@ -110,14 +173,14 @@ class Link:
         client.subscribe(
             [(share + of_board("+", leaf), 1) for leaf in SHARED]
             + [(of_board("+", leaf), qos) for leaf, qos in TO_ALL]
-            + ([(CONTROLLER_STATE, 1)] if group else [])
+            + [(CONTROLLER_STATE, 1)]
         )
+        self._claim.hold()
         self._say_online(client)
         self._on_connected()
 
     def _say_online(self, client: Client) -> None:
-        state = ControllerState(online=True, api_url=self._api_url)
-        client.publish(CONTROLLER_STATE, encode(state), qos=1, retain=True)
+        client.publish(CONTROLLER_STATE, self._word(online=True), qos=1, retain=True)
 
     def _disconnected(
         self,
@@ -136,12 +199,28 @@ class Link:
         except UnicodeDecodeError:
             topic = ""
         if topic == CONTROLLER_STATE:
-            # Another replica's last will would tell the boards that nobody is there.
-            if not self._stopping and b'"online":false' in message.payload:
-                self._say_online(client)
+            self._heard(client, bytes(message.payload))
             return
         if not self._inbox.put(Incoming(topic, bytes(message.payload))):
             log.error("a message was dropped: the database does not keep up")
+
+    def _heard(self, client: Client, payload: bytes) -> None:
+        """Take the word of a controller: of another replica, of another fleet, or this one's own."""
+        if self._stopping or client is not self._client:
+            return None
+        if not payload:
+            self._claim.cleared()
+            return self._turn_to(serve=True)
+        try:
+            heard = self._claim.hear(decode(payload, ControllerState))
+        except ConfigError as error:
+            return log.warning("the word of a controller cannot be read: %s", error)
+        if not heard.serve:
+            self._turn_to(serve=False)
+        elif heard.answer and self._serving:
+            # Another replica's last will, or another fleet, would have the boards believe that nobody is there.
+            self._say_online(client)
+        return None
 
 
 def _use_tls(client: Client, config: ControllerConfig) -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from edgedyno.controller.api.app import make_app
 from edgedyno.controller.api.parts import Parts
+from edgedyno.controller.claim import Claim, fleet_of
 from edgedyno.controller.clock import FleetClock
 from edgedyno.controller.doorbell import Doorbell
 from edgedyno.controller.exporter import FleetCollector, ServiceState
@@ -100,12 +101,14 @@ class Service:
         loop = asyncio.get_running_loop()
         clock = FleetClock()
         await database.read(clock.load)
+        claim = Claim(await database.write(fleet_of), clock.now)
         presence = Presence(clock.now)
         inbox = Inbox(config.inbox_messages)
         link = Link(
             config,
             inbox,
             api_url=self.url,
+            claim=claim,
             # paho calls from its own thread.
             on_connected=lambda: loop.call_soon_threadsafe(doorbell.ring_all),
         )

@@ -196,6 +196,10 @@ class ControllerState(Message, frozen=True, tag="controller"):
 
     online: bool
     api_url: str | None = None
+    fleet: str | None = None
+    """Names the controller's database: one broker serves one. None from controllers before this was told."""
+    seniority_seconds: float = 0.0
+    """How long this fleet has been served: of two that both serve, the younger one gives way."""
 
 
 AnyMessage = (

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.fleet.run import Account, hurt
+from tests.chaos.fleet.account import Account
+from tests.chaos.fleet.run import Order, hurt
+
+# Of the faults, those done to a fleet with two controllers on one PostgreSQL.
+REPLICAS_SHARE = 0.25
 
 
 def main() -> int:
@@ -15,34 +20,74 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--boards", type=int, default=3)
-    parser.add_argument("--keep", type=Path, help="keep all files and logs in this folder")
+    parser.add_argument("--boards", type=int, default=5)
+    parser.add_argument("--kind", action="append", help="only this kind of fault; may be given again")
+    parser.add_argument(
+        "--replicas", type=float, default=REPLICAS_SHARE, help="share of faults done to two controllers"
+    )
+    parser.add_argument("--wait", type=float, default=0.7, help="mean seconds between two faults")
+    parser.add_argument("--broken", default="", help="run a variant that is broken on purpose")
+    parser.add_argument("--keep", type=Path, help="the folder for all files and logs")
     options = parser.parse_args()
-    tell = _progress if sys.stderr.isatty() else lambda _: None
-    with tempfile.TemporaryDirectory(prefix="edgedyno-chaos-") as folder:
-        place = options.keep or Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        account = hurt(place, faults=options.faults, seed=options.seed, boards=options.boards, tell=tell)
-    _show(account, options.seed)
+    logging.disable(logging.WARNING)
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="edgedyno-chaos-"))
+    account = Account()
+    print(f"seed {options.seed}, files in {folder}", flush=True)
+    to_replicas = round(options.faults * options.replicas)
+    for replicas, faults in ((False, options.faults - to_replicas), (True, to_replicas)):
+        if faults:
+            place = folder / ("replicas" if replicas else "one")
+            place.mkdir(parents=True)
+            order = Order(
+                faults=faults, seed=options.seed, boards=options.boards, replicas=replicas,
+                only=frozenset(options.kind) if options.kind else None, variant=options.broken,
+                mean_wait_seconds=options.wait,
+            )  # fmt: skip
+            account.add(hurt(place, order, tell=_progress))
+    _show(account)
+    if not account.whole:
+        print(f"again: ./scripts/chaos {' '.join(sys.argv[1:])}; logs and faults.jsonl are in {folder}")
     return int(not account.whole)
 
 
 def _progress(words: str) -> None:
-    sys.stderr.write(f"\r{words}\033[K")
+    if words.endswith("\n"):
+        sys.stderr.write(words)
+    elif sys.stderr.isatty():
+        sys.stderr.write(f"\r{words}\033[K")
+    elif " of " in words and words.partition(" ")[0].endswith("0"):
+        sys.stderr.write(words + "\n")
 
 
-def _show(account: Account, seed: int) -> None:
-    print(f"seed {seed}: {account.faults.total()} faults in {account.seconds:.0f} s")
+def _show(account: Account) -> None:
+    print(f"{account.faults.total()} faults in {account.seconds:.0f} s")
     for kind, count in account.faults.most_common():
-        print(f"  {kind:30} {count:5}")
-    print(f"executions {sum(account.executions.values())}, results {account.results}")
-    for state, count in account.executions.most_common():
-        print(f"  {state:30} {count:5}")
-    for name in ("lost", "doubled", "stuck", "orphans"):
+        missed = account.missed[kind]
+        print(
+            f"  {kind:32} {count:5}"
+            + (f"  ({missed} more could not happen when their time came)" if missed else "")
+        )
+    print(f"executions {account.executions.total()} in {account.attempts} attempts")
+    _counts(account.executions)
+    print(f"results promised by agents {account.promised}, in the store {account.results}")
+    _counts(account.flags)
+    print("operator")
+    _counts(account.operator)
+    print("memory at the beginning and at the end, MiB")
+    for name, (begin, end) in account.memory.items():
+        print(f"  {name:32} {begin >> 20:5} {end >> 20:5}")
+    for name in ("ends", "lost", "doubled", "stuck", "left_behind", "grown"):
         for one in getattr(account, name):
-            print(f"  {name}: {one}")
-    print(f"lost {len(account.lost)}, doubled {len(account.doubled)}, stuck {len(account.stuck)}, "
-          f"left behind {len(account.orphans)}")  # fmt: skip
+            print(f"  {name.replace('_', ' ')}: {one}")
+    print(
+        f"left behind {len(account.left_behind)}, ended by themselves {len(account.ends)}, grown {len(account.grown)}"
+    )
+    print(f"lost {len(account.lost)}, doubled {len(account.doubled)}, stuck {len(account.stuck)}")
+
+
+def _counts(counts: dict[str, int]) -> None:
+    for name, count in sorted(counts.items(), key=lambda pair: -pair[1]):
+        print(f"  {name:32} {count:5}")
 
 
 if __name__ == "__main__":

@@ -37,12 +37,13 @@ class Wires:
 
 
 class Wire:
-    """One port that leads to another; with `messages` what passes is MQTT."""
+    """A port that leads to the first of some others that answers; with `messages` what passes is MQTT."""
 
-    def __init__(self, wires: Wires, port: int, target: int, *, messages: bool, seed: int) -> None:
-        self.port = port
+    def __init__(self, wires: Wires, host: str, targets: list[int], *, messages: bool, seed: int) -> None:
+        self.host = host
+        self.port = 0
         self._wires = wires
-        self._target = target
+        self._targets = targets
         self._messages = messages
         self._chance = random.Random(seed)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,7 +54,8 @@ class Wire:
         wires.do(self._listen())
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self.port = int(self._server.sockets[0].getsockname()[1])
 
     def cut(self) -> None:
         """Close what is open, and refuse what comes."""
@@ -92,7 +94,7 @@ class Wire:
         self._tasks.add(task)
         far: asyncio.StreamWriter | None = None
         try:
-            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target)
+            far_reader, far = await self._reach()
             ways = [
                 asyncio.ensure_future(self._carry("up", near_reader, far, near)),
                 asyncio.ensure_future(self._carry("down", far_reader, near, far)),
@@ -111,6 +113,14 @@ class Wire:
                 if writer is not None:
                     with contextlib.suppress(Exception):
                         writer.close()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a target in any order, as a balancer of load would."""
+        *others, last = self._chance.sample(self._targets, len(self._targets))
+        for target in others:
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", target)
+        return await asyncio.open_connection("127.0.0.1", last)
 
     async def _carry(
         self, way: Way, reader: asyncio.StreamReader, to: asyncio.StreamWriter, back: asyncio.StreamWriter

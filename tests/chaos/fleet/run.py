@@ -1,125 +1,142 @@
-"""Hurt a fleet and count: what was lost, doubled, stuck or left behind."""
+"""Hurt a fleet, let it come to rest, and take stock."""
 
 from __future__ import annotations
 
-import random
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
-from tests.chaos.fleet.boards import HurtFleet
-from tests.chaos.fleet.faults import Faults
+from tests.chaos.fleet import account as stock
+from tests.chaos.fleet.account import Account
+from tests.chaos.fleet.faults import Faults, not_done, weights_here
+from tests.chaos.fleet.fleet import Fleet, means_here
+from tests.chaos.fleet.operator import Operator
+from tests.chaos.fleet.processes import resident_bytes
+from tests.chaos.fleet.schedule import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TRIALS = 2
-JOB = """\
-name: chaos
-model: fastestdet
-sweep: {precisions: [fp32], threads: [1, 2]}
-measure: {precision: 50%, max_seconds: 1}
-timeouts: {whole: 10 min, silence: 2 min}
-"""
-FINAL = {"SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED"}
-OPEN_JOBS = 3
+LOOK_SECONDS = 0.1
+# Mosquitto, killed and started again on its kept state, counts a few messages that nobody waits for any more.
+FORGOTTEN_MESSAGES = 20
 
 
-class Account(Struct, frozen=True):
-    """What came of a run."""
+class Order(Struct, frozen=True):
+    """What is to be done to one fleet."""
 
-    faults: Counter[str]
-    executions: Counter[str]
-    results: int
-    lost: list[str]
-    doubled: list[str]
-    stuck: list[str]
-    orphans: list[str]
-    seconds: float
+    faults: int
+    seed: int
+    boards: int = 5
+    replicas: bool = False
+    """Two controllers on one PostgreSQL instead of one on SQLite."""
+    mean_wait_seconds: float = 0.7
+    """Between two faults."""
+    only: frozenset[str] | None = None
+    """Kinds of faults; None is every kind."""
+    variant: str = ""
+    """What is broken on purpose."""
+    settle_seconds: float = 300.0
 
-    @property
-    def whole(self) -> bool:
-        """Whether nothing was lost, doubled, stuck or left behind."""
-        return not (self.lost or self.doubled or self.stuck or self.orphans)
 
-
-def hurt(
-    folder: Path,
-    *,
-    faults: int,
-    seed: int,
-    boards: int = 3,
-    tell: Callable[[str], None] = lambda _: None,
-    settle_seconds: float = 300.0,
-) -> Account:
-    """Run a fleet under `faults` random faults, let it come to rest, and take stock."""
+def hurt(folder: Path, order: Order, *, tell: Callable[[str], None] = lambda _: None) -> Account:
+    """Run a fleet under random faults, let it come to rest, and take stock."""
     began = time.monotonic()
-    fleet = HurtFleet(folder, boards, seed)
-    counted: Counter[str] = Counter()
+    account = Account()
+    fleet = Fleet(
+        folder, boards=order.boards, seed=order.seed, replicas=order.replicas,
+        means=means_here(folder), variant=order.variant,
+    )  # fmt: skip
     try:
+        for line in not_done(fleet):
+            tell(line + "\n")
         fleet.start_all()
-        job = folder / "chaos.yaml"
-        job.write_text(JOB)
-        chance = random.Random(seed)
-        doing = Faults(fleet, seed)
-        while counted.total() < faults:
-            _keep_busy(fleet, job)
-            counted[doing.one()] += 1
-            tell(f"{counted.total()} of {faults} faults")
-            time.sleep(chance.uniform(0.1, 1.2))
-        doing.end()
-        executions = _come_to_rest(fleet, settle_seconds)
-        results = [
-            result
-            for name in {execution["job"] for execution in executions}
-            for result in (fleet.get(f"/results?job={name}") or {"results": []})["results"]
-        ]
+        before = _memory(fleet)
+        operator = Operator(fleet, order.seed)
+        operator.start()
+        faults = Faults(fleet)
+        _do_all(faults, order, account, tell)
+        operator.stop()
+        account.operator = operator.did
+        faults.end()
+        account.stuck += _come_to_rest(fleet, order.settle_seconds, tell)
+        account.memory = {
+            f"{folder.name} {name}": (before.get(name, end), end) for name, end in _memory(fleet).items()
+        }
     finally:
-        fleet.stop_all()
-    told = Counter((result["execution"], result["trial"]) for result in results)
-    trials = Counter(execution for execution, _ in told)
-    done = [one["execution"] for one in executions if one["state"] == "SUCCEEDED"]
-    return Account(
-        faults=counted,
-        executions=Counter(one["state"] for one in executions),
-        results=len(results),
-        lost=[f"{name}: {trials[name]} of {TRIALS} trials" for name in done if trials[name] < TRIALS],
-        doubled=[f"{execution} {trial}: {count}" for (execution, trial), count in told.items() if count > 1],
-        stuck=[f"{one['execution']}: {one['state']}" for one in executions if one["state"] not in FINAL],
-        orphans=[*fleet.left_behind(), *_left_files(folder)],
-        seconds=time.monotonic() - began,
-    )
+        _stop(fleet, account)
+    account.seconds = time.monotonic() - began
+    return account
 
 
-def _keep_busy(fleet: HurtFleet, job: Path) -> None:
-    jobs = fleet.get("/jobs")
-    if jobs is not None and sum(one["state"] in {"building", "active"} for one in jobs["jobs"]) < OPEN_JOBS:
-        fleet.submit(job)
+def _do_all(faults: Faults, order: Order, account: Account, tell: Callable[[str], None]) -> None:
+    weights = weights_here(faults.fleet, set(order.only) if order.only else None)
+    planned = plan(order.seed, weights, order.boards, order.mean_wait_seconds)
+    began = time.monotonic()
+    with (faults.fleet.folder / "faults.jsonl").open("wb") as log:
+        while account.faults.total() < order.faults:
+            fault = next(planned)
+            until = time.monotonic() + fault.wait_seconds
+            while (now := time.monotonic()) < until:
+                faults.settle(now)
+                time.sleep(min(LOOK_SECONDS, until - now))
+            done = faults.begin(fault)
+            (account.faults if done else account.missed)[fault.kind] += 1
+            line = {"at": round(time.time(), 3), "done": done, **msgspec.to_builtins(fault)}
+            log.write(msgspec.json.encode(line) + b"\n")
+            tell(f"{account.faults.total()} of {order.faults} faults, {now - began:.0f} s: {fault.kind}")
 
 
-def _come_to_rest(fleet: HurtFleet, seconds: float) -> list[dict[str, Any]]:
-    """Wait until every execution has ended, or the time is up; return them all."""
-    fleet.start("controller")
+def _come_to_rest(fleet: Fleet, seconds: float, tell: Callable[[str], None]) -> list[str]:
+    """Wait until nothing is under way any more; return what still is when the time is up."""
     limit = time.monotonic() + seconds
-    found: list[dict[str, Any]] = []
-    while time.monotonic() < limit:
-        jobs = fleet.get("/jobs")
-        found = (
-            []
-            if jobs is None
-            else [{**e, "job": one["job"]} for one in jobs["jobs"] for e in one["executions"]]
-        )
-        if found and all(one["state"] in FINAL for one in found):
-            break
+    found = _under_way(fleet)
+    while found and time.monotonic() < limit:
+        tell(f"comes to rest: {', '.join(found)[:100]}")
         time.sleep(1.0)
+        found = _under_way(fleet)
     return found
 
 
-def _left_files(folder: Path) -> list[str]:
-    """Return half-written files and files that nothing names any more."""
-    parts = [*folder.rglob("*.part"), *(folder / "controller" / "artifacts" / "incoming").glob("*")]
-    spooled = [path for path in (folder / "state").glob("*/spool/*") if path.is_file()]
-    return [str(path.relative_to(folder)) for path in (*parts, *spooled)]
+def _under_way(fleet: Fleet) -> list[str]:
+    boards, jobs = fleet.get("/boards"), fleet.get("/jobs")
+    if boards is None or jobs is None:
+        return ["no controller answers"]
+    found = [
+        f"{job['job']}: {job['state']}" for job in jobs["jobs"] if job["state"] in {"building", "active"}
+    ]
+    found += [f"{board['board']} is not shown online" for board in boards["boards"] if not board["online"]]
+    for board in fleet.boards:
+        found += [f"{board.name}: {what}" for what in stock.unfinished(board.state)]
+        state = fleet.observer.states.get(board.name)
+        if state is None or not state.online:
+            found.append(f"{board.name}: the broker keeps it as offline")
+    counts = fleet.observer.counts
+    waiting = counts.get("stored", 0) - counts.get("retained", 0)
+    if waiting > FORGOTTEN_MESSAGES:
+        found.append(f"the broker keeps {waiting} messages for somebody")
+    return found
+
+
+def _memory(fleet: Fleet) -> dict[str, int]:
+    processes = [*fleet.controllers, *(board.agent for board in fleet.boards)]
+    return {process.name: resident_bytes(process.pid) for process in processes}
+
+
+def _stop(fleet: Fleet, account: Account) -> None:
+    """Stop the fleet and look at what is left; the order matters: disks go last."""
+    files = [board.state / "agent.db" for board in fleet.boards]
+    files += [] if fleet.postgres else [fleet.data / "controller.sqlite3"]
+    account.stuck += [what for file in files if file.exists() for what in stock.open_transaction(file)]
+    ended = len(fleet.ended_by_themselves())
+    fleet.stop_processes()
+    account.stuck += fleet.ended_by_themselves()[ended:]  # had to be killed
+    account.ends = fleet.ended_by_themselves()[:ended]
+    account.left_behind += fleet.left_behind()
+    account.left_behind += stock.left_files(fleet.folder, fleet.folder / "state", fleet.data)
+    account.left_behind += fleet.temporary_files()
+    stock.check_store(account, fleet.database_url, [board.ledger for board in fleet.boards])
+    fleet.take_away()

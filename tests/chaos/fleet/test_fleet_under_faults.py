@@ -1,4 +1,4 @@
-"""The short form of `./scripts/chaos`: a fleet of real processes comes out whole."""
+"""The short form of `./scripts/chaos`: a fleet of real processes comes out whole; and what is broken is seen."""
 
 from __future__ import annotations
 
@@ -6,18 +6,47 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.fleet import frames
-from tests.chaos.fleet.run import hurt
+from tests.chaos.fleet import breakage, frames
+from tests.chaos.fleet.faults import KINDS
+from tests.chaos.fleet.run import Order, hurt
+from tests.chaos.fleet.schedule import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("seed", [7])
-def test_nothing_is_lost_doubled_stuck_or_left_behind(tmp_path: Path, seed: int) -> None:
-    account = hurt(tmp_path, faults=25, seed=seed, boards=2)
+def test_nothing_is_lost_doubled_stuck_or_left_behind(tmp_path: Path) -> None:
+    account = hurt(tmp_path, Order(faults=25, seed=7, boards=2, mean_wait_seconds=0.5))
     assert account.executions["SUCCEEDED"] > 0
+    assert account.promised > 0
     assert account.whole, account
+
+
+# What shows each variant soonest.
+SHOWN_BY = {
+    "ack before commit": frozenset({"controller killed"}),
+    "outbox emptied before ack": frozenset({"messages lost", "broker killed, state lost"}),
+    "no fencing": frozenset({"old messages again"}),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("variant", breakage.VARIANTS)
+def test_a_broken_variant_is_seen(tmp_path: Path, variant: str) -> None:
+    order = Order(
+        faults=25, seed=7, boards=2, mean_wait_seconds=2.0, only=SHOWN_BY[variant], variant=variant,
+        settle_seconds=30.0,
+    )  # fmt: skip
+    account = hurt(tmp_path, order)
+    assert account.lost or account.doubled or account.stuck, account
+
+
+def test_a_seed_gives_one_schedule() -> None:
+    weights = {name: kind.weight for name, kind in KINDS.items()}
+    first, again, other = (plan(seed, weights, 3, 0.5) for seed in (7, 7, 8))
+    drawn = [next(first) for _ in range(50)]
+    assert drawn == [next(again) for _ in range(50)]
+    assert drawn != [next(other) for _ in range(50)]
 
 
 def test_packets_are_told_apart() -> None:
