@@ -25,7 +25,7 @@ MIN_FOR_SECOND_ORDER = 20
 MOST_CORRELATION = 0.98
 # Of the independent values, where how many they are is itself an estimate: found by simulation, series of 15 to 600
 # values, correlations from 0 to 0.9 (coverage 93 to 97 % from 50 values on; less of the shortest, most correlated).
-FREEDOM_SHARE = 0.4
+FREEDOM_SHARE = 0.33
 # Two-sided 95 % quantiles of Student's t by degrees of freedom.
 _T95 = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 _Z95 = 1.96
