@@ -26,12 +26,15 @@ from edgedyno.agent.events import (
     Disconnected,
     Fetched,
     Received,
+    Renewed,
     RunnerGone,
     RunnerSaid,
     StopAsked,
     Uploaded,
 )
 from edgedyno.agent.execution import Execution
+from edgedyno.agent.identity import identity_tls
+from edgedyno.agent.identity_renewal import Renewal
 from edgedyno.agent.journal import Journal
 from edgedyno.agent.lean import return_memory
 from edgedyno.agent.link import Link
@@ -88,11 +91,15 @@ class Daemon:
         self._outbox = Outbox(self._database, board=config.board_id, limit=config.outbox_limit)
         self._spool = Spool(state_dir / "spool")
         self._spool.keep_only(self._outbox.artifacts())
+        tls = identity_tls(state_dir)
         self._porter = Porter(
-            ArtifactCache(state_dir / "artifacts", budget_bytes=int(config.cache_size)),
+            ArtifactCache(state_dir / "artifacts", budget_bytes=int(config.cache_size), tls=tls),
             self._spool,
             self._queue.put,
+            tls=tls,
         )
+        self._renewal = Renewal(state_dir, self._queue.put, clock=clock)
+        self._renewed_since_connect = False
         self._presence = Presence(
             self._database,
             board=config.board_id,
@@ -136,6 +143,7 @@ class Daemon:
             RunnerGone: self._runner_gone,
             Fetched: self._fetched,
             Uploaded: self._uploaded,
+            Renewed: self._certificate_renewed,
             StopAsked: self._stop_asked,
         }
 
@@ -179,6 +187,7 @@ class Daemon:
             self._ask_again_at,
             self._flush_until,
             self._dialogue.deadline(),
+            self._renewal.deadline(),
             self._clock() + 3600.0,
         ]
         if self._execution is not None:
@@ -198,6 +207,7 @@ class Daemon:
             self._ask_again_at = self._clock() + ASK_AGAIN_SECONDS
         if self._rung:
             self._ask_next()
+        self._renewal.tick(quiet=self._quiet)
         if not self._quiet:
             self._tick_links()
 
@@ -213,6 +223,10 @@ class Daemon:
             self._rung = True
 
     def _tick_links(self) -> None:
+        if self._renewed_since_connect and self._execution is None:
+            # Nothing is under way that a moment without the broker could delay.
+            self._renewed_since_connect = False
+            self._link.reconnect()
         self._delivery.tick()
         beat = self._presence.beat(self._outbox.depth)
         if beat is not None and self._link.connected:
@@ -254,6 +268,7 @@ class Daemon:
 
     def _connected(self, _wake: Connected) -> None:
         log.info("connected to the broker")
+        self._renewed_since_connect = False
         return_memory()
         self._show_state()
         self._link.publish("caps", self._presence.caps(), retain=True)
@@ -385,6 +400,9 @@ class Daemon:
 
     def _uploaded(self, wake: Uploaded) -> None:
         self._delivery.uploaded(wake.sha256, wake.error)
+
+    def _certificate_renewed(self, wake: Renewed) -> None:
+        self._renewed_since_connect |= self._renewal.renewed(wake)
 
     def _runner_said(self, wake: RunnerSaid) -> None:
         if self._execution is not None:

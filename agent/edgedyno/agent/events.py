@@ -55,10 +55,18 @@ class Uploaded(Struct, frozen=True):
     error: EdgedynoError | None = None
 
 
+class Renewed(Struct, frozen=True):
+    """The child that renews the board's certificate has ended; `error` is None when there is a new one."""
+
+    error: str | None = None
+
+
 class StopAsked(Struct, frozen=True):
     """A signal asked the daemon to end."""
 
     signal_number: int
 
 
-AnyWake = Connected | Disconnected | Received | RunnerSaid | RunnerGone | Fetched | Uploaded | StopAsked
+AnyWake = (
+    Connected | Disconnected | Received | RunnerSaid | RunnerGone | Fetched | Uploaded | Renewed | StopAsked
+)

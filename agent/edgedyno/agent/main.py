@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent.lean import import_messages
-from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, UnsupportedError
+from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,12 @@ def _parser(*, runtimes: bool = False) -> argparse.ArgumentParser:
         add_parser(commands, _common)
     else:
         commands.add_parser("runtimes", help="make, list and remove environments with runtimes")
-    _command(commands, "enroll", "join a controller (not available yet)", enroll)
+    join = _command(commands, "enroll", "join a controller with a one-time token", enroll)
+    join.add_argument("token", nargs="?", metavar="TOKEN", help="the token, or @FILE, or - for stdin")
+    join.add_argument("--board", help="id of this board (default: the token's, else the configured one)")
+    join.add_argument("--state-dir", metavar="DIR", help="where the agent keeps its state")
+    join.add_argument("--renew", action="store_true", help="renew the certificate now")
+    join.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
 
@@ -149,16 +154,18 @@ def run_daemon(options: argparse.Namespace) -> int:
     import_messages()
     from msgspec.structs import replace
 
-    from edgedyno.agent.config import choose_state_dir
+    from edgedyno.agent.config import choose_state_dir, find_state_dir
+    from edgedyno.agent.identity import with_identity
 
     config = _config(options)
     if options.check:
-        return check_broker(config)
+        return check_broker(with_identity(config, find_state_dir(config)))
     from edgedyno.agent.daemon import Daemon
     from edgedyno.agent.inventory import read_inventory
     from edgedyno.agent.provision.made import all_environments
 
     state_dir = choose_state_dir(config)
+    config = with_identity(config, state_dir)
     config = replace(config, runtimes=all_environments(config.runtimes, state_dir))
     capabilities = read_inventory(
         state_dir / "capabilities.json", config.runtimes, meters=config.meters, config_file=options.config
@@ -287,12 +294,42 @@ def _wrapped(text: str) -> str:
     )
 
 
-def enroll(_options: argparse.Namespace) -> int:
-    """Refuse: certificates are not built yet."""
-    raise UnsupportedError(
-        "enrolment with certificates is not available yet; set `board` and `broker` in agent.yaml",
-        code="enroll",
+def enroll(options: argparse.Namespace) -> int:
+    """Join a controller, or renew what it has certified."""
+    from edgedyno.agent.config import choose_state_dir
+    from edgedyno.agent.identity_joining import join, renew
+
+    if options.renew == (options.token is not None):
+        raise ConfigError(
+            "expected either TOKEN, as `edgedyno controller enroll` prints it, or --renew",
+            code="enroll.usage",
+        )
+    config = _config(options)
+    state_dir = choose_state_dir(config)
+    if options.renew:
+        identity = renew(state_dir)
+    else:
+        identity = join(state_dir, _token(options.token), board=config.board, hostname=config.board_id)
+    if options.json:
+        sys.stdout.write(_pretty(identity))
+    sys.stderr.write(
+        f"this board is {identity.board!r} of {identity.controller_url}; its broker is "
+        f"{identity.broker_host}:{identity.broker_port}. An agent that runs takes a new identity when it is "
+        "started again, a renewed certificate by itself.\n"
     )
+    return 0
+
+
+def _token(text: str) -> str:
+    """Read a token that stands in a file or comes on stdin, where other users do not see it."""
+    if text == "-":
+        return sys.stdin.readline()
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{text[1:]}: cannot be read: {error}", code="enroll.file") from error
 
 
 def _pretty(value: object) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgedyno.agent.spool import Spool
+    from edgedyno.core.broker import Tls
     from edgedyno.core.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,16 @@ log = logging.getLogger(__name__)
 class Porter:
     """Carries files one after another; every task ends with exactly one event."""
 
-    def __init__(self, cache: ArtifactCache, spool: Spool, deliver: Callable[[AnyWake], None]) -> None:
+    def __init__(
+        self,
+        cache: ArtifactCache,
+        spool: Spool,
+        deliver: Callable[[AnyWake], None],
+        *,
+        tls: Tls | None = None,
+    ) -> None:
         self._cache = cache
+        self._tls = tls
         self._spool = spool
         self._deliver = deliver
         self._tasks: queue.SimpleQueue[Callable[[], AnyWake] | None] = queue.SimpleQueue()
@@ -54,7 +63,7 @@ class Porter:
 
         def task() -> AnyWake:
             try:
-                with contextlib.closing(Transfer(api_url, self._stop)) as transfer:
+                with contextlib.closing(Transfer(api_url, self._stop, tls=self._tls)) as transfer:
                     transfer.put(sha256, self._spool.path(sha256))
             except EdgedynoError as error:
                 return Uploaded(sha256, error)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edgedyno.agent.files import hash_file, write_all
+from edgedyno.agent.identity import https_context
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, RunError
 
 if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from edgedyno.core.broker import Tls
     from edgedyno.core.manifest import ArtifactRef
 
 TIMEOUT_SECONDS = 30.0
@@ -30,7 +32,7 @@ class TransferStoppedError(EdgedynoError):
 class Transfer:
     """A connection to one controller, for one thread."""
 
-    def __init__(self, api_url: str, stop: threading.Event) -> None:
+    def __init__(self, api_url: str, stop: threading.Event, *, tls: Tls | None = None) -> None:
         parts = urlsplit(api_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
@@ -39,9 +41,14 @@ class Transfer:
         # The controller tells its URL with or without the API's prefix.
         self._base = parts.path.rstrip("/").removesuffix("/api/v1") + PREFIX
         self._where = f"{parts.scheme}://{parts.netloc}"
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._connection = kind(parts.hostname, port, timeout=TIMEOUT_SECONDS)
+        self._connection = (
+            http.client.HTTPSConnection(
+                parts.hostname, port, timeout=TIMEOUT_SECONDS, context=https_context(tls)
+            )
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(parts.hostname, port, timeout=TIMEOUT_SECONDS)
+        )
         self._stop = stop
 
     def close(self) -> None:

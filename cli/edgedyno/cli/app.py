@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgedyno.cli import fleet_commands as fleet
+from edgedyno.cli import identity_commands
 from edgedyno.cli import lab_commands as lab
 from edgedyno.cli.options import DEFAULT_URL, Images, Json, Language, Url, group
 
@@ -49,6 +50,7 @@ for _name, _commands in {
     "config": config,
 }.items():
     app.add_typer(_commands, name=_name)
+identity_commands.add_to(controller, fleet.boards)
 
 
 def run_app(arguments: list[str]) -> int:

@@ -38,6 +38,16 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """Given: TLS, and the broker's certificate must be signed by one of these."""
     broker_cert_file: str | None = None
     broker_key_file: str | None = None
+    broker_tls: bool = False
+    """TLS to the broker with a certificate of the controller's own CA, made and renewed by itself."""
+    broker_dir: str | None = None
+    """What `controller broker-config` wrote: its certificate and its list of revoked ones are kept up to date."""
+    broker_pid_file: str | None = None
+    """The broker's process, which is told by SIGHUP when its files have changed."""
+    broker_dynsec: bool = False
+    """Whether boards' rights are told to mosquitto's dynamic security plugin."""
+    boards_broker: str | None = None
+    """HOST or HOST:PORT of the broker as boards reach it; None: the controller's own host, port 8883."""
     mqtt_protocol: Literal["5", "3.1.1"] = "5"
     mqtt_client_id: str | None = None
     shared_group: str | None = None
@@ -45,6 +55,14 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     listen_host: str = "127.0.0.1"
     listen_port: Port = 8080
     """0 takes a free port."""
+    tls: bool = False
+    """HTTPS, with a certificate of the controller's own CA; boards are let in by theirs."""
+    server_names: list[str] = []
+    """Further host names and addresses by which the HTTPS API is reached."""
+    security_dir: str | None = None
+    """Keys and certificates; None: `security` in `data_dir`."""
+    certificate_lifetime: Seconds = 90.0 * 86_400
+    """Of a board's certificate; it is renewed at two thirds of it."""
     public_url: str | None = None
     """What boards use to reach the HTTP API; None: what is listened on."""
     lease_seconds: Seconds = 60.0
@@ -66,6 +84,11 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def artifacts_dir(self) -> Path:
         """Return the folder of the artifact store."""
         return Path(self.data_dir) / "artifacts"
+
+    @property
+    def security_folder(self) -> Path:
+        """Return the folder of keys and certificates."""
+        return Path(self.security_dir) if self.security_dir else Path(self.data_dir) / "security"
 
     def broker_password(self) -> str | None:
         """Read the broker's password."""

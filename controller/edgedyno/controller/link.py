@@ -49,8 +49,10 @@ class Link:
         api_url: str,
         claim: Claim,
         on_connected: Callable[[], object],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._config = config
+        self._tls = tls
         self._inbox = inbox
         self._api_url = api_url
         self._claim = claim
@@ -148,7 +150,9 @@ class Link:
         client.reconnect_delay_set(*RECONNECT_SECONDS)
         if config.broker_username is not None:
             client.username_pw_set(config.broker_username, config.broker_password())
-        if config.broker_ca_file is not None:
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        elif config.broker_ca_file is not None:
             _use_tls(client, config)
         client.on_disconnect = self._disconnected
         client.on_message = self._received

@@ -24,7 +24,8 @@ from edgedyno.controller.link import Link
 from edgedyno.controller.presence import Presence
 from edgedyno.controller.reception import Reception, Step
 from edgedyno.controller.scheduler import Scheduler
-from edgedyno.controller.server import HttpServer, listen, url_of
+from edgedyno.controller.security.keeper import Keeper, api_names
+from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
 from edgedyno.controller.snapshot import SnapshotTaker
 from edgedyno.controller.store.database import Database, check_reachable
 from edgedyno.controller.store.migrate import migrate
@@ -55,6 +56,8 @@ class Service:
         self._laboratory = laboratory or ChildLaboratory(config.artifacts_dir, builders=config.builders)
         self._needs_reduce_range = needs_reduce_range or _needs_reduce_range
         self._tasks: list[asyncio.Task[None]] = []
+        self.keeper: Keeper | None = None
+        """Of certificates, where TLS is configured; known while the service runs."""
         self.url = ""
         """Where the HTTP API is, for boards and people; known while the service runs."""
 
@@ -65,8 +68,20 @@ class Service:
             database = await asyncio.to_thread(self._open_database, stack)
             listener = listen(self._config.listen_host, self._config.listen_port)
             stack.callback(listener.close)
-            self.url = self._config.public_url or url_of(listener)
-            await self._start(stack, database, HttpServer(listener))
+            self.url = self._config.public_url or url_of(
+                listener, scheme="https" if self._config.tls else "http"
+            )
+            keeper = self.keeper = await asyncio.to_thread(self._open_keeper, database)
+            server = HttpServer(listener, context=keeper.server_context if keeper else None)
+            if keeper is not None:
+                keeper.watch(server.connections)
+            if not self._config.tls and not is_loopback(listener):
+                log.warning(
+                    "the HTTP API is open to the network at %s without TLS: whoever listens there reads tokens and "
+                    "results; set `tls: true`, or listen on 127.0.0.1 behind a proxy that speaks TLS",
+                    self.url,
+                )
+            await self._start(stack, database, server, keeper)
             log.info("controller at %s", self.url)
             yield self
             log.info("controller stops")
@@ -96,7 +111,16 @@ class Service:
         migrate(database.engine)
         return database
 
-    async def _start(self, stack: AsyncExitStack, database: Database, server: HttpServer) -> None:
+    def _open_keeper(self, database: Database) -> Keeper | None:
+        if not (self._config.tls or self._config.broker_tls):
+            return None
+        keeper = Keeper(self._config, database)
+        keeper.prepare(api_names(self._config, self.url))
+        return keeper
+
+    async def _start(
+        self, stack: AsyncExitStack, database: Database, server: HttpServer, keeper: Keeper | None
+    ) -> None:
         config = self._config
         loop = asyncio.get_running_loop()
         clock = FleetClock()
@@ -110,8 +134,15 @@ class Service:
             api_url=self.url,
             claim=claim,
             # paho calls from its own thread.
-            on_connected=lambda: loop.call_soon_threadsafe(doorbell.ring_all),
+            on_connected=lambda: loop.call_soon_threadsafe(came),
+            tls=keeper.broker_context if keeper else None,
         )
+
+        def came() -> None:
+            doorbell.ring_all()
+            if keeper is not None:
+                keeper.broker_came()
+
         doorbell = Doorbell(database, link.send)
         scheduler = Scheduler(
             database,
@@ -151,6 +182,8 @@ class Service:
             collector=collector,
             snapshots=SnapshotTaker(clock, presence, state),
             mqtt_connected=lambda: link.connected,
+            url=self.url,
+            keeper=keeper,
         )
         stack.push_async_callback(self._laboratory.close)
         self._tasks = [
@@ -159,6 +192,8 @@ class Service:
             asyncio.create_task(doorbell.run(), name="doorbell"),
             asyncio.create_task(server.run(make_app(parts)), name="http"),
         ]
+        if keeper is not None:
+            self._tasks.append(asyncio.create_task(keeper.run(), name="keeper"))
         # Undone from below: HTTP ends first, boards are told, what came is still stored, then the rest stops.
         stack.push_async_callback(_cancel, self._tasks)
         stack.push_async_callback(asyncio.to_thread, link.stop)

@@ -41,11 +41,24 @@ def test_wrong_usage_is_two(argv: list[str], capsys: pytest.CaptureFixture[str])
     assert "usage" in capsys.readouterr().err
 
 
-def test_enroll_says_that_it_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["enroll"]) == 2
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["enroll"], "enroll.usage"),
+        (["enroll", "nonsense"], "enroll.token"),
+        (["enroll", "edgedyno1.WyJodHRwcz.00000000"], "enroll.altered"),
+        (["enroll", "@/nowhere"], "enroll.file"),
+        (["enroll", "--renew"], "identity.none"),
+    ],
+)
+def test_enroll_refuses_what_is_no_token(
+    argv: list[str], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "--state-dir", str(tmp_path)]) == 2
     output = capsys.readouterr()
-    assert "not available yet" in output.err
+    assert f"[{code}]" in output.err
     assert not output.out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_check_of_the_broker(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgedyno.controller.security.authority import Authority
+from edgedyno.controller.store.database import Database
+from edgedyno.controller.store.migrate import migrate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,3 +19,12 @@ if TYPE_CHECKING:
 def authority(tmp_path: Path) -> Authority:
     """Return a new CA."""
     return Authority.ensure(tmp_path / "ca")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """Return a migrated database."""
+    opened = Database(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+    migrate(opened.engine)
+    yield opened
+    opened.close()

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from edgedyno.controller.api import artifacts, boards, health, jobs, siblings
+from edgedyno.controller.api import artifacts, boards, enrolment, health, jobs, siblings
 from edgedyno.controller.api.errors import HANDLERS
 from edgedyno.controller.web import pages
 
@@ -51,7 +51,12 @@ def _api() -> list[BaseRoute]:
         Route("/jobs/{job}/report", jobs.report),
         Route("/results", jobs.list_results),
         Route("/siblings", siblings.compare),
+        Route("/ca", enrolment.authorities),
+        Route("/enroll", enrolment.enrol, methods=["POST"]),
+        Route("/renew", enrolment.renew, methods=["POST"]),
+        Route("/enrolments", enrolment.invite, methods=["POST"]),
         Route("/boards", boards.list_all),
+        Route("/boards/{board}/revoke", enrolment.revoke, methods=["POST"]),
         Route("/boards/{board}", boards.show, methods=["GET"]),
         Route("/boards/{board}", boards.change, methods=["PATCH"]),
     ]

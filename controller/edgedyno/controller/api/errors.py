@@ -32,6 +32,14 @@ _BY_CODE = {
     "artifact.too-large": 413,
     "artifact.wrong-content": 422,
     "disk.full": 507,
+    "enroll.unknown": 403,
+    "enroll.board": 403,
+    "enroll.used": 403,
+    "enroll.expired": 403,
+    "enroll.taken": 409,
+    "enroll.revoked": 403,
+    "enroll.none": 404,
+    "enroll.soon": 429,
 }
 
 

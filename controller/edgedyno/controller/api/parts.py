@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.laboratory import Laboratory
     from edgedyno.controller.presence import Presence
     from edgedyno.controller.scheduler import Scheduler
+    from edgedyno.controller.security.keeper import Keeper
     from edgedyno.controller.snapshot import SnapshotTaker
     from edgedyno.controller.store.database import Database
 
@@ -52,6 +53,12 @@ class Parts:
     collector: FleetCollector
     snapshots: SnapshotTaker
     mqtt_connected: Callable[[], bool]
+    url: str
+    """Where boards and people reach the API."""
+    keeper: Keeper | None = None
+    """Of certificates; None where no TLS is configured."""
+    signing_keys: list[str] = field(default_factory=list)
+    """Public keys of whom job manifests are signed by, as boards get them when they join."""
 
 
 def parts_of(request: Request) -> Parts:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from edgedyno.controller.security.certificates import (
+    BACKDATED,
     Key,
     Revoked,
     Root,
@@ -75,6 +76,11 @@ class Authority:
         return _utc(self._clock())
 
     @property
+    def unix_now(self) -> float:
+        """The wall clock in Unix seconds."""
+        return self._clock()
+
+    @property
     def fingerprint(self) -> str:
         """What boards know the CA by at first contact."""
         return fingerprint(self.current.certificate)
@@ -105,6 +111,11 @@ class Authority:
                 write_file(self._folder / f"cross-{number}-{older}.pem", pem(crossed), mode=PUBLIC)
             _write_root(self._folder, number, new)
         self._roots = _read_roots(self._folder)
+
+    def reload(self) -> None:
+        """Read the roots again where a command has made one."""
+        if (self._folder / f"root-{len(self._roots) + 1}.pem").is_file():
+            self._roots = _read_roots(self._folder)
 
     def certify(
         self,
@@ -167,7 +178,7 @@ def common_name_of_issuer(certificate: x509.Certificate) -> str:
 
 def renewal_time(certificate: x509.Certificate) -> dt.datetime:
     """Return when two thirds of a certificate's life are over."""
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    begin, end = certificate.not_valid_before_utc + BACKDATED, certificate.not_valid_after_utc
     return begin + (end - begin) * RENEW_AT_SHARE
 
 

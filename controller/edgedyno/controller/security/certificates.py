@@ -94,7 +94,10 @@ def common_name(certificate: x509.Certificate | x509.CertificateSigningRequest) 
 def make_root(name: str, *, now: dt.datetime, seconds: float) -> Root:
     """Make a CA that may sign end entities only."""
     key = new_key()
-    certificate = _sign_ca(name, key.public_key(), issuer=name, signer=key, now=now, seconds=seconds)
+    # One more CA may stand between: a successor whose key this root has certified.
+    certificate = _sign_ca(
+        name, key.public_key(), issuer=name, signer=key, now=now, seconds=seconds, path_length=1
+    )
     return Root(key, certificate)
 
 
@@ -108,18 +111,26 @@ def cross_sign(new: Root, *, by: Root, now: dt.datetime) -> x509.Certificate:
         signer=by.key,
         now=now,
         seconds=left,
+        path_length=0,
     )
 
 
 def _sign_ca(
-    name: str, key: ec.EllipticCurvePublicKey, *, issuer: str, signer: Key, now: dt.datetime, seconds: float
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    issuer: str,
+    signer: Key,
+    now: dt.datetime,
+    seconds: float,
+    path_length: int,
 ) -> x509.Certificate:
     usage = x509.KeyUsage(
         digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
         key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     builder = _builder(name, key, issuer=issuer, signer=signer, now=now, seconds=seconds)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     return builder.add_extension(usage, critical=True).sign(signer, hashes.SHA256())
 
 

@@ -157,3 +157,29 @@ results = Table(
         postgresql_where=text("counted"),
     ),
 )
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("secret_sha256", String(64), primary_key=True),
+    Column("board", String(63)),
+    # The wall clock's, like those of certificates: boards and brokers check by it.
+    Column("created_at_unix", Float, nullable=False),
+    Column("expires_at_unix", Float, nullable=False),
+    Column("used_by", String(63)),
+    Column("used_key_sha256", String(64)),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("board", String(63), nullable=False),
+    Column("key_sha256", String(64), nullable=False),
+    Column("issued_at_unix", Float, nullable=False),
+    Column("expires_at_unix", Float, nullable=False),
+    Column("revoked_at_unix", Float),
+    Column("pem", Text, nullable=False),
+    Index("ix_certificates_board", "board"),
+    Index("ix_certificates_expires_at_unix", "expires_at_unix"),
+)
