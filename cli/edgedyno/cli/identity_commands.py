@@ -107,6 +107,10 @@ def controller_broker_config(
         typer.Option("--name", help="A further host name or address of the broker.", metavar="NAME"),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where it listens.")] = 8883,
+    controllers: Annotated[
+        list[str] | None,
+        typer.Option("--controller-name", help="A further controller's `controller_name`.", metavar="NAME"),
+    ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="Listen on this address only.", metavar="ADDRESS")
     ] = None,
@@ -139,6 +143,7 @@ def controller_broker_config(
         folder=at,
         port=port,
         address=address,
+        controllers=controllers or [],
         user=user,
         state=state,
         pid_file=pid_file,

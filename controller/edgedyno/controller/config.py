@@ -40,6 +40,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     broker_key_file: str | None = None
     broker_tls: bool = False
     """TLS to the broker with a certificate of the controller's own CA, made and renewed by itself."""
+    controller_name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] | None = None
+    """Tells several controllers at one broker apart, where that knows them by their certificates."""
     broker_dir: str | None = None
     """What `controller broker-config` wrote: its certificate and its list of revoked ones are kept up to date."""
     broker_pid_file: str | None = None

@@ -42,7 +42,6 @@ SERVER_SECONDS = 365 * DAY_SECONDS
 # the broker that has to go on without one.
 LIST_SECONDS = 365 * DAY_SECONDS
 RENEW_AT_SHARE = 2 / 3
-CONTROLLER = "controller"
 
 
 class Authority:

@@ -45,9 +45,11 @@ def write_broker_folder(
     authority.server(folder / "server", names, mode=_key_mode(folder))
     write_changed(folder / "mosquitto.conf", mosquitto_conf(files).encode(), mode=PUBLIC)
     if files.plugin is None:
-        write_changed(folder / "acl", acl_text().encode(), mode=_key_mode(folder))
+        write_changed(folder / "acl", acl_text(files.controllers).encode(), mode=_key_mode(folder))
     elif not (folder / "dynsec.json").is_file():
-        write_file(folder / "dynsec.json", dynsec_json(boards).encode(), mode=_key_mode(folder))
+        write_file(
+            folder / "dynsec.json", dynsec_json(boards, files.controllers).encode(), mode=_key_mode(folder)
+        )
     if files.user is not None and os.geteuid() == 0:
         _give(folder, files.user)
 

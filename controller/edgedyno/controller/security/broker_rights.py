@@ -1,7 +1,7 @@
 """What each MQTT user may write and read, and the same as mosquitto's files say it. Talks to no broker.
 
 A user is the common name of a client certificate: a board's id, `controller`, or `controller@NAME` for a further
-connection of a controller. No board can have such a name.
+controller. No board can have such a name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONTROLLER = "controller"
-KEEPER = "controller@keeper"
+KEEPER = "keeper@controller"
 """The connection by which boards are let in and thrown out."""
 BOARD_WRITES = ("state", "caps", "req/+", "result", "tele")
 BOARD_READS = ("desired", "rsp/+", "ack", "state")
@@ -82,6 +82,8 @@ class BrokerFiles(Struct, frozen=True):
     state: str = "/var/lib/mosquitto"
     pid_file: str | None = None
     """Where mosquitto writes its process id, by which the controller tells it that files have changed."""
+    controllers: list[str] = []
+    """Names of further controllers, as each one's `controller_name` has it."""
     plugin: str | None = None
     """Given: rights by this dynamic security plugin, else by a file."""
 
@@ -116,13 +118,16 @@ def mosquitto_conf(files: BrokerFiles) -> str:
     return "\n".join(lines) + "\n" + _LISTENER.format(port=files.port, address=address, folder=files.folder)
 
 
-def acl_text() -> str:
+def user_of(name: str | None) -> str:
+    """Return the MQTT user of a controller."""
+    return CONTROLLER if name is None else f"{CONTROLLER}@{name}"
+
+
+def acl_text(controllers: Iterable[str] = ()) -> str:
     """Return the rights as mosquitto's acl_file has them; `%u` is the user."""
-    lines = [
-        "# Made by `edgedyno controller broker-config`.",
-        f"user {CONTROLLER}",
-        f"topic readwrite {ROOT}/#",
-    ]
+    lines = ["# Made by `edgedyno controller broker-config`."]
+    for name in (None, *controllers):
+        lines += [f"user {user_of(name)}", f"topic readwrite {ROOT}/#"]
     lines += ["", "# A board writes and reads its own topics only."]
     lines += [f"pattern write {of_board('%u', leaf)}" for leaf in BOARD_WRITES]
     lines += [f"pattern read {of_board('%u', leaf)}" for leaf in BOARD_READS]
@@ -148,7 +153,7 @@ def board_of_role(role: str) -> str | None:
     return role.removeprefix(_ROLE) if role.startswith(_ROLE) else None
 
 
-def dynsec_json(boards: Iterable[str]) -> str:
+def dynsec_json(boards: Iterable[str], controllers: Iterable[str] = ()) -> str:
     """Return what the plugin starts with; afterwards it writes its file itself, as it is told over MQTT."""
     boards = sorted(boards)
     document = {
@@ -156,7 +161,10 @@ def dynsec_json(boards: Iterable[str]) -> str:
             "publishClientSend": False, "publishClientReceive": False, "subscribe": False, "unsubscribe": True,
         },
         "clients": [
-            {"username": CONTROLLER, "roles": [{"rolename": _CONTROLLER_ROLE}]},
+            *(
+                {"username": user_of(name), "roles": [{"rolename": _CONTROLLER_ROLE}]}
+                for name in (None, *controllers)
+            ),
             {"username": KEEPER, "roles": [{"rolename": _KEEPER_ROLE}]},
             *({"username": board, "roles": [{"rolename": role_of(board)}]} for board in boards),
         ],

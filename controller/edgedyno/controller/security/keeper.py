@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from edgedyno.controller.security.authority import CONTROLLER, DAY_SECONDS, Authority, read_certificate
+from edgedyno.controller.security.authority import DAY_SECONDS, Authority, read_certificate
 from edgedyno.controller.security.broker_door import BrokerDoor
 from edgedyno.controller.security.broker_files import renew_server, tell_broker, write_trust
-from edgedyno.controller.security.broker_rights import KEEPER
+from edgedyno.controller.security.broker_rights import KEEPER, user_of
 from edgedyno.controller.security.certificates import Revoked, common_name
 from edgedyno.controller.security.enrolment import Registrar
 from edgedyno.controller.security.files import PUBLIC, write_file
@@ -191,7 +191,11 @@ class Keeper:
         if self._server is not None and (listed or renewed):
             refresh(self._server, **self._server_files)
         identity = self.folder / "controller"
-        if self._config.broker_tls and self.authority.identity(identity, CONTROLLER) and self._broker:
+        if (
+            self._config.broker_tls
+            and self.authority.identity(identity, user_of(self._config.controller_name))
+            and self._broker
+        ):
             self._broker.load_cert_chain(identity / "cert.pem", identity / "key.pem")
         if replaced and self._broker is not None:
             self._broker.load_verify_locations(cafile=str(self.folder / "ca.pem"))
