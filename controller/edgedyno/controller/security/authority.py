@@ -153,7 +153,13 @@ class Authority:
         self, folder: Path, name: str, *, usage: Usage, names: Sequence[str], seconds: float, mode: int
     ) -> bool:
         found = read_certificate(folder / "cert.pem")
-        if found is not None and self._is_good(found, set(names)) and _is_key_of(folder / "key.pem", found):
+        named = found is not None and (bool(names) or common_name(found) == name)
+        if (
+            found is not None
+            and named
+            and self._is_good(found, set(names))
+            and _is_key_of(folder / "key.pem", found)
+        ):
             return False
         folder.mkdir(parents=True, exist_ok=True)
         key = new_key()

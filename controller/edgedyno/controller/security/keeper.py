@@ -190,14 +190,15 @@ class Keeper:
         renewed = self._config.tls and self.authority.server(self.folder / "server", self._names)
         if self._server is not None and (listed or renewed):
             refresh(self._server, **self._server_files)
-        identity = self.folder / "controller"
-        if (
-            self._config.broker_tls
-            and self.authority.identity(identity, user_of(self._config.controller_name))
-            and self._broker
-        ):
-            self._broker.load_cert_chain(identity / "cert.pem", identity / "key.pem")
-        if replaced and self._broker is not None:
+        if self._config.broker_tls:
+            self._keep_client(replaced=replaced)
+
+    def _keep_client(self, *, replaced: bool) -> None:
+        """Keep the certificate that the controller shows the broker."""
+        folder = self.folder / "controller"
+        renewed = self.authority.identity(folder, user_of(self._config.controller_name))
+        if self._broker is not None and (renewed or replaced):
+            self._broker.load_cert_chain(folder / "cert.pem", folder / "key.pem")
             self._broker.load_verify_locations(cafile=str(self.folder / "ca.pem"))
 
     def _list(self, found: list[Certificate]) -> bytes:
