@@ -278,6 +278,8 @@ class Daemon:
         """Send everything unanswered again: a broker or a controller that was away may have lost it."""
         self._dialogue.reconnected()
         self._delivery.reconnected()
+        if self._execution is not None:
+            self._execution.reconnected()
         self._rung = True
 
     def _show_state(self) -> None:

@@ -248,6 +248,11 @@ class Execution:
         if self.stage is Stage.FETCH and self._retry_at != NEVER:
             self._fetch()
 
+    def reconnected(self) -> None:
+        """Ask how the controller sees the execution: it may have ended it, or begun another attempt, meanwhile."""
+        if not self._settled and self.stage is not Stage.RECONCILE:
+            self._reporting.ask_record()
+
     def deadline(self) -> float:
         """Return when `tick` has something to do."""
         if self._settled:
@@ -261,7 +266,9 @@ class Execution:
             return
         now = self._s.clock()
         if now >= self._timeout_due():
-            self._stop_as("TIMED_OUT", f"it ran longer than {self.entry.manifest.timeout_seconds:g} s")
+            self._stop_as(
+                "TIMED_OUT", f"timeout.whole: it ran longer than {self.entry.manifest.timeout_seconds:g} s"
+            )
         if now >= self._retry_at:
             self._retry()
         self._reporting.tick()

@@ -130,6 +130,7 @@ class Link:
         client = new_client(self._broker, client_id=f"edgedyno-{self._board}", version=self._version)
         client.will_set(topics.of_board(self._board, "state"), self.will, qos=1, retain=True)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         return client
@@ -142,6 +143,13 @@ class Link:
         leaves = ("desired", "rsp/+", "ack", "state")
         names = [topics.CONTROLLER_STATE, *(topics.of_board(self._board, leaf) for leaf in leaves)]
         client.subscribe([(name, 1) for name in names])
+
+    def _on_subscribe(self, _client: Client, _data: Any, _id: int, reasons: Any, _properties: Any) -> None:
+        # Only now: a birth that overtook its subscription would hide what the broker retains of an older session
+        # (rumqttd reads its retained messages when it has answered).
+        for reason in reasons:
+            if reason.is_failure:
+                log.error("the broker refused a subscription: %s", reason)
         self._connected.set()
         self._deliver(Connected())
 

@@ -1,7 +1,8 @@
-"""`edgedyno boards`: list, show, label, drain."""
+"""`edgedyno boards`: list, show, label, drain, remove."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from edgedyno.cli.client import Controller
@@ -11,6 +12,8 @@ from edgedyno.core.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+POLL_SECONDS = 0.5
 
 
 def list_boards(*, url: str, as_json: bool) -> None:
@@ -100,9 +103,28 @@ def label(board: str, labels: list[str], *, url: str, as_json: bool) -> None:
     _patch(board, {"labels": changes}, url=url, as_json=as_json)
 
 
-def drain(board: str, *, drained: bool, url: str, as_json: bool) -> None:
-    """Stop or go on giving a board new jobs."""
-    _patch(board, {"drained": drained}, url=url, as_json=as_json)
+def drain(board: str, *, drained: bool, url: str, as_json: bool, wait: bool = False) -> None:
+    """Stop or go on giving a board new jobs; with `wait` return when nothing runs there any more."""
+    _patch(board, {"drained": drained}, url=url, as_json=as_json and not wait)
+    if not wait:
+        return
+    with Controller(url) as controller:
+        while (found := controller.call("GET", f"/boards/{board}"))["execution"] is not None:
+            time.sleep(POLL_SECONDS)
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{board}: nothing runs there any more")
+
+
+def remove(board: str, *, force: bool, url: str, as_json: bool) -> None:
+    """Take a board out of the fleet."""
+    with Controller(url) as controller:
+        done = controller.call("DELETE", f"/boards/{board}", params={"force": "yes" if force else "no"})
+    if as_json:
+        print_json(done)
+    else:
+        say(f"{board}: removed; what it measured stays, and its next start brings it back")
 
 
 def _patch(board: str, change: dict[str, Any], *, url: str, as_json: bool) -> None:

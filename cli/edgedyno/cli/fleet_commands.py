@@ -119,12 +119,27 @@ def boards_drain(
     url: Url = DEFAULT_URL,
     *,
     undo: Annotated[bool, typer.Option("--undo", help="Give the board new jobs again.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when nothing runs there any more.")] = False,
     as_json: Json = False,
 ) -> None:
     """Give a board no new jobs; what runs there ends as usual."""
     from edgedyno.cli.boards import drain
 
-    drain(board, drained=not undo, url=url, as_json=as_json)
+    drain(board, drained=not undo, url=url, as_json=as_json, wait=wait and not undo)
+
+
+@boards.command("remove")
+def boards_remove(
+    board: str,
+    url: Url = DEFAULT_URL,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Even while the board is online.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a board out of the fleet: what it has to do ends as REMOVED, what it measured stays."""
+    from edgedyno.cli.boards import remove
+
+    remove(board, force=force, url=url, as_json=as_json)
 
 
 JobFilter = Annotated[str | None, typer.Option("--job", help="Only results of this job.")]

@@ -12,6 +12,7 @@ from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
 from edgedyno.cli.verdict import decode_groups, decode_verdicts, exit_code, print_verdicts
+from edgedyno.core.history import ExecutionView
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
 
 if TYPE_CHECKING:
@@ -64,13 +65,20 @@ def list_jobs(*, url: str, as_json: bool) -> None:
     if as_json:
         print_json(jobs)
         return
-    rows = [[job["job"], job["state"], _counts(job["executions"]), job["created_at"]] for job in jobs]
-    print_table("", ("job", "state", "executions", "created"), rows)
+    rows = [
+        [job["job"], job["state"], job.get("priority", 0), _counts(job), _retries(job), job["created_at"]]
+        for job in jobs
+    ]
+    print_table("", ("job", "state", ">priority", "executions", ">retries", "created"), rows)
 
 
-def _counts(executions: list[dict[str, Any]]) -> str:
-    states = [execution["state"] for execution in executions]
+def _counts(job: dict[str, Any]) -> str:
+    states = [record.state for record in _executions(job)]
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def _retries(job: dict[str, Any]) -> int:
+    return sum(record.attempt - 1 for record in _executions(job))
 
 
 def show(job: str, *, url: str, as_json: bool) -> None:
@@ -82,11 +90,34 @@ def show(job: str, *, url: str, as_json: bool) -> None:
         return
     print_table(
         "",
-        ("job", "state", "created", "failure"),
-        [[found["job"], found["state"], found["created_at"], _why(found)]],
+        ("job", "state", ">priority", "created", "failure"),
+        [[found["job"], found["state"], found.get("priority", 0), found["created_at"], _why(found)]],
     )
-    rows = [[record.board, _state(record), record.attempt, record.reason] for record in _executions(found)]
-    print_table("", ("board", "state", ">attempt", "reason"), rows)
+    views = _executions(found)
+    columns = ("board", "state", ">attempt", "next try", ">late", "reason")
+    rows = [
+        [view.board, _state(view), view.attempt, _to_come(view), view.late_results or None, view.reason]
+        for view in views
+    ]
+    print_table("", columns, rows)
+    earlier = [
+        [view.board, one.attempt, one.state, one.failure_class, one.by, one.reason]
+        for view in views
+        for one in view.earlier
+    ]
+    if earlier:
+        columns = ("board", ">attempt", "ended as", "class", "tried again by", "reason")
+        print_table("earlier attempts", columns, earlier)
+
+
+def _to_come(view: ExecutionView) -> str | None:
+    """Tell when a queued attempt begins, or which failures of this one would be followed by another."""
+    if view.retry_in_seconds is not None:
+        return f"in {view.retry_in_seconds:.0f} s"
+    if view.state in TERMINAL_STATES:
+        return None
+    left = [f"{count} of {kind}" for kind, count in view.retries_left.items() if count]
+    return ", ".join(left) or "none left"
 
 
 def act(job: str, action: str, *, url: str, as_json: bool) -> None:
@@ -155,8 +186,8 @@ def result_code(job: dict[str, Any], verdicts: list[Verdict]) -> int:
     return 1 if failed or job["state"] != "succeeded" or not verdicts else exit_code(verdicts)
 
 
-def _executions(job: dict[str, Any]) -> list[ExecutionRecord]:
-    return msgspec.convert(job["executions"], list[ExecutionRecord])
+def _executions(job: dict[str, Any]) -> list[ExecutionView]:
+    return msgspec.convert(job["executions"], list[ExecutionView])
 
 
 def _state(record: ExecutionRecord) -> str:

@@ -50,7 +50,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """Whether boards' rights are told to mosquitto's dynamic security plugin."""
     boards_broker: str | None = None
     """HOST or HOST:PORT of the broker as boards reach it; None: the controller's own host, port 8883."""
-    mqtt_protocol: Literal["5", "3.1.1"] = "5"
+    mqtt_protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """`auto` takes MQTT 5, and 3.1.1 at a broker that does not speak it."""
     mqtt_client_id: str | None = None
     shared_group: str | None = None
     """Given: results and requests come by shared subscription, for several replicas on PostgreSQL."""
@@ -69,6 +70,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """What boards use to reach the HTTP API; None: what is listened on."""
     lease_seconds: Seconds = 60.0
     """How long a board may run an execution without renewing its lease."""
+    cancel_seconds: Seconds = 120.0
+    """How long a board may take to end what is canceled before the controller ends it by force."""
     max_artifact_bytes: Bytes = 2.0 * 2**30
     max_request_bytes: Bytes = 16.0 * 2**20
     """For a request body that is not an artifact; a job with 50,000 images takes 9 MB."""

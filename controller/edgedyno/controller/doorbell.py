@@ -25,9 +25,12 @@ RETRY_SECONDS = 1.0
 class Doorbell:
     """Knows which boards to ring; what there is to do it reads when it rings."""
 
-    def __init__(self, database: Database, send: Callable[[str, str, Message], None]) -> None:
+    def __init__(
+        self, database: Database, send: Callable[[str, str, Message], None], now: Callable[[], float]
+    ) -> None:
         self._database = database
         self._send = send
+        self._now = now
         self._wanted: set[str] = set()
         self._all = False
         self._asked = asyncio.Event()
@@ -51,7 +54,7 @@ class Doorbell:
             wanted, self._wanted = self._wanted, set()
             everyone, self._all = self._all, False
             try:
-                heads = await self._database.read(heads_of, None if everyone else wanted)
+                heads = await self._database.read(heads_of, None if everyone else wanted, self._now())
             except DBAPIError:
                 log.exception("the database failed; the boards are rung later")
                 self._wanted |= wanted
@@ -63,13 +66,13 @@ class Doorbell:
                 self._send(board, "desired", desired)
 
 
-def heads_of(connection: Connection, names: set[str] | None) -> dict[str, Desired]:
+def heads_of(connection: Connection, names: set[str] | None, now_seconds: float) -> dict[str, Desired]:
     """Return what each of these boards should do; None stands for all boards."""
     if names is None:
         names = {board.board for board in boards.read_boards(connection)}
     found = {}
     for board in sorted(names):
-        head = executions.head_of_board(connection, board)
+        head = executions.head_of_board(connection, board, now_seconds=now_seconds)
         found[board] = Desired(
             execution=head.execution if head else None,
             version=head.version if head else 0,

@@ -106,7 +106,7 @@ def _read_context(connection: Connection, job: str, language: str) -> Context:
     """Return the boards' types, and the verdicts of the last job of the same name before this one."""
     types = {
         board.board: board.capabilities.profile
-        for board in boards.read_boards(connection)
+        for board in boards.read_boards(connection, removed=True)
         if board.capabilities is not None and board.capabilities.profile
     }
     earlier = jobs.read_earlier_verdicts(connection, job)

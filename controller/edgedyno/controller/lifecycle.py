@@ -1,4 +1,7 @@
-"""What becomes of jobs and executions: cancel, retry, timeouts, the end. All inside transactions."""
+"""What becomes of jobs and executions: cancel, remove, timeouts, the end. All inside transactions.
+
+Whether an attempt that failed is followed by another one is decided in `attempts`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from edgedyno.controller.store import executions, jobs
+from edgedyno.controller import attempts
+from edgedyno.controller.store import boards, executions, jobs
 from edgedyno.controller.store.executions import Execution
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import EdgedynoError, UnsupportedError
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import Failure
 
 RETRIED = frozenset({"FAILED", "TIMED_OUT", "REJECTED"})
+# Ten seconds for the runner to end its burst, the rest for the results that it has and for a slow link.
+CANCEL_SECONDS = 120.0
 
 
 class NotFoundError(EdgedynoError):
@@ -59,11 +65,18 @@ def cancel(connection: Connection, job: str, now_seconds: float) -> list[str]:
         raise UnsupportedError(f"the job {job} has ended: {found.state}", code="job.ended")
     touched = [e for e in executions.of_jobs(connection, [job], lock=True) if not e.ended]
     for execution in touched:
-        if execution.state == "QUEUED" or execution.stalled:
-            _end(connection, execution, "CANCELED", "canceled before a board ran it", now_seconds)
-        else:
+        if execution.state == "QUEUED":
+            attempts.end(connection, execution, "CANCELED", "canceled before a board ran it", now_seconds)
+        elif execution.stalled:
+            text = "canceled while its board had no lease"
+            attempts.end(connection, execution, "CANCELED", text, now_seconds)
+        elif not execution.cancel_requested:
             executions.change(
-                connection, execution.execution, cancel_requested=True, version=execution.version + 1
+                connection,
+                execution.execution,
+                cancel_requested=True,
+                cancel_at_seconds=now_seconds,
+                version=execution.version + 1,
             )
     jobs.set_job(connection, job, state=found.state, failure=found.failure, cancel_requested=True)
     settle_job(connection, job)
@@ -81,30 +94,33 @@ def retry(connection: Connection, job: str, now_seconds: float) -> list[str]:
     if not again:
         raise UnsupportedError(f"the job {job} has no failed or timed out execution", code="job.no-retry")
     for execution in again:
-        executions.change(
-            connection,
-            execution.execution,
-            state="QUEUED",
-            version=execution.version + 1,
-            attempt=execution.attempt + 1,
-            progress=None,
-            reason=None,
-            stalled=False,
-            cancel_requested=False,
-            lease_id=None,
-            lease_request_id=None,
-            lease_ends_at_seconds=None,
-            queued_at_seconds=now_seconds,
-            started_at_seconds=None,
-            ended_at_seconds=None,
-            scored=False,
-        )
+        attempts.queue_again(connection, execution, by="operator", now_seconds=now_seconds)
     built = all(build.variants is not None for build in jobs.read_builds(connection, job))
     if not built or found.failure is not None:
         jobs.forget_builds(connection, job, reduce_ranges={e.reduce_range for e in all_of_it})
         built = False
     jobs.set_job(connection, job, state="active" if built else "building")
     return [execution.board for execution in again]
+
+
+def remove(connection: Connection, board: str, now_seconds: float, *, force: bool) -> bool:
+    """Take a board out of the fleet and end what it had to do; False when there is no such board.
+
+    Raises UnsupportedError when the board is online, unless forced.
+    """
+    found = boards.read_board(connection, board)
+    if found is None:
+        return False
+    if found.online and not force:
+        text = f"the board {board!r} is online: stop its agent first, or force it"
+        raise UnsupportedError(text, code="board.online")
+    ended = executions.live_of_board(connection, board)
+    for execution in ended:
+        attempts.end(connection, execution, "REMOVED", "its board was removed from the fleet", now_seconds)
+    boards.remove_board(connection, board)
+    for job in {execution.job for execution in ended}:
+        settle_job(connection, job)
+    return True
 
 
 def fail_build(connection: Connection, job: str, failure: Failure, now_seconds: float) -> None:
@@ -114,7 +130,7 @@ def fail_build(connection: Connection, job: str, failure: Failure, now_seconds: 
         return
     for execution in executions.of_jobs(connection, [job], lock=True):
         if not execution.ended:
-            _end(connection, execution, "FAILED", f"{failure.code}: {failure.text}", now_seconds)
+            attempts.end(connection, execution, "FAILED", f"{failure.code}: {failure.text}", now_seconds)
     jobs.set_job(connection, job, state="failed", failure=failure)
 
 
@@ -153,16 +169,18 @@ def due(
     timeouts: Mapping[str, Timeouts],
     heard: Mapping[str, float],
     now_seconds: float,
+    cancel_seconds: float = CANCEL_SECONDS,
 ) -> list[Change]:
     """Return what time has brought about. Pure: `heard` has each board's last word in fleet seconds."""
     changes = []
     for execution in live:
         limits = timeouts[execution.job]
-        change = (
-            _due_queued(execution, limits, now_seconds)
-            if execution.state == "QUEUED"
-            else _due_running(execution, limits, heard.get(execution.board, 0.0), now_seconds)
-        )
+        if execution.state == "QUEUED":
+            change = _due_queued(execution, limits, now_seconds)
+        else:
+            change = _due_cancel(execution, cancel_seconds, now_seconds) or _due_running(
+                execution, limits, heard.get(execution.board, 0.0), now_seconds
+            )
         if change is not None:
             changes.append(change)
     return changes
@@ -174,6 +192,19 @@ def _due_queued(execution: Execution, limits: Timeouts, now_seconds: float) -> C
     return Change(execution, "TIMED_OUT", f"timeout.queue: no board took it within {limits.queue:g} s")
 
 
+def _due_cancel(execution: Execution, cancel_seconds: float, now_seconds: float) -> Change | None:
+    if not execution.cancel_requested:
+        return None
+    ends_at = execution.lease_ends_at_seconds
+    if ends_at is not None and now_seconds >= ends_at:
+        return Change(execution, "CANCELED", "canceled while its board had no lease")
+    asked_at = execution.cancel_at_seconds
+    if asked_at is not None and now_seconds - asked_at >= cancel_seconds:
+        text = f"canceled by force: its board did not end it within {cancel_seconds:g} s"
+        return Change(execution, "CANCELED", text)
+    return None
+
+
 def _due_running(
     execution: Execution, limits: Timeouts, heard_at: float, now_seconds: float
 ) -> Change | None:
@@ -183,11 +214,8 @@ def _due_running(
     if now_seconds - max(heard_at, started_at) >= limits.silence:
         return Change(execution, "TIMED_OUT", f"timeout.silence: no word for {limits.silence:g} s")
     ends_at = execution.lease_ends_at_seconds
-    if ends_at is not None and now_seconds >= ends_at:
-        if execution.cancel_requested:
-            return Change(execution, "CANCELED", "canceled while its board had no lease")
-        if not execution.stalled:
-            return Change(execution, None, None)
+    if ends_at is not None and now_seconds >= ends_at and not execution.stalled:
+        return Change(execution, None, None)
     return None
 
 
@@ -203,30 +231,10 @@ def apply(connection: Connection, changes: list[Change], now_seconds: float) -> 
             executions.change(connection, execution.execution, stalled=True)
         else:
             state: ExecutionState = "CANCELED" if execution.cancel_requested else change.state
-            _end(connection, execution, state, change.reason, now_seconds)
+            attempts.conclude(connection, execution, state, change.reason, now_seconds)
         changed.append(execution)
     return changed
 
 
 def _moved_on(now_known: Execution, seen: Execution) -> bool:
     return (now_known.version, now_known.lease_ends_at_seconds) != (seen.version, seen.lease_ends_at_seconds)
-
-
-def _end(
-    connection: Connection,
-    execution: Execution,
-    state: ExecutionState,
-    reason: str | None,
-    now_seconds: float,
-) -> None:
-    executions.change(
-        connection,
-        execution.execution,
-        state=state,
-        reason=reason,
-        version=execution.version + 1,
-        stalled=False,
-        lease_id=None,
-        lease_ends_at_seconds=None,
-        ended_at_seconds=now_seconds,
-    )

@@ -6,6 +6,7 @@ Before it serves, it looks, with a client that has no will, who does already (se
 from __future__ import annotations
 
 import logging
+import random
 import ssl
 import threading
 from socket import IPPROTO_TCP, TCP_NODELAY
@@ -33,13 +34,20 @@ log = logging.getLogger(__name__)
 SHARED = ("result", "req/+")
 TO_ALL = (("state", 1), ("caps", 1), ("tele", 0))
 KEEPALIVE_SECONDS = 30
-RECONNECT_SECONDS = (1, 30)
+CONNECT_SECONDS = 5.0
+# Full jitter, as the boards do it, with a lower ceiling: they all wait for the controller.
+BACKOFF_FIRST_SECONDS, BACKOFF_LAST_SECONDS = 0.5, 15.0
+VERSIONS = {
+    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
+    "5": (MQTTProtocolVersion.MQTTv5,),
+    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
+}
 # Retained messages come on the heels of the subscription's acknowledgement.
 LOOK_SECONDS = 0.15
 
 
 class Link:
-    """One connection to the broker, kept up by paho's network thread."""
+    """One connection to the broker that comes back by itself, in a thread of its own."""
 
     def __init__(
         self,
@@ -59,8 +67,13 @@ class Link:
         self._on_connected = on_connected
         self._turn = threading.Lock()
         self._serving = False
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._version = VERSIONS[config.mqtt_protocol][0]
+        # Of the present connection: whether the broker accepted it, and whether it was given up for another.
+        self._accepted = self._turned = False
+        # Made here too, so that a wrong file is told before anything runs.
         self._client = self._make_scout()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     @property
     def connected(self) -> bool:
@@ -69,32 +82,61 @@ class Link:
 
     def start(self) -> None:
         """Begin to connect; a broker that is not there yet is waited for."""
-        self._client.connect_async(self._config.broker_host, self._config.broker_port, KEEPALIVE_SECONDS)
-        self._client.loop_start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Say that the controller goes, and disconnect."""
         with self._turn:
-            self._stopping = True
+            self._stopping.set()
+            client = self._client
         if self.connected:
-            sent = self._client.publish(CONTROLLER_STATE, self._word(online=False), qos=1, retain=True)
+            sent = client.publish(CONTROLLER_STATE, self._word(online=False), qos=1, retain=True)
             try:
                 sent.wait_for_publish(2.0)
             except (RuntimeError, ValueError):
                 log.warning("the broker went before it heard that the controller goes")
-        self._client.disconnect()
-        self._client.loop_stop()
+        client.disconnect()
+        self._thread.join(CONNECT_SECONDS + 5.0)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                self._serve()
+            except OSError as error:
+                log.warning("the broker is out of reach: %s", error)
+            except Exception:
+                log.exception("the connection to the broker failed")
+            if self._turned:
+                continue
+            failures = 0 if self._accepted else failures + 1
+            ceiling = min(BACKOFF_LAST_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 10))
+            self._stopping.wait(random.uniform(0, ceiling))  # noqa: S311 jitter is no secret
+
+    def _serve(self) -> None:
+        """Connect, and serve or stand by until the connection ends."""
+        with self._turn:
+            if self._stopping.is_set():
+                return
+            self._accepted = self._turned = False
+            # A client for each connection: its protocol version may differ, nothing precious is in an old one, and
+            # a broker may refuse to take up the session of a nameless one (rumqttd).
+            client = self._client = self._make_server() if self._serving else self._make_scout()
+        client.connect(self._config.broker_host, self._config.broker_port, KEEPALIVE_SECONDS)
+        client.loop_forever()
+        versions = VERSIONS[self._config.mqtt_protocol]
+        if not self._accepted and not self._stopping.is_set():
+            self._version = versions[(versions.index(self._version) + 1) % len(versions)]
+            log.warning("the broker did not accept; next try with %s", self._version.name)
 
     def _turn_to(self, *, serve: bool) -> None:
         """Begin to serve, or to stand by, on another connection."""
         with self._turn:
-            if self._stopping or self._serving == serve:
+            if self._stopping.is_set() or self._serving == serve:
                 return
-            old, self._serving = self._client, serve
-            self._client = self._make_server() if serve else self._make_scout()
+            self._serving, self._turned = serve, True
             # Without its will: whoever stands by has nothing to say.
-            old.disconnect()
-            self.start()
+            self._client.disconnect()
 
     def _word(self, *, online: bool) -> bytes:
         claim = self._claim
@@ -113,13 +155,18 @@ class Link:
         retain = isinstance(message, Desired)
         self._client.publish(of_board(board, leaf), encode(message), qos=1, retain=retain)
 
+    def forget(self, board: str) -> None:
+        """Have the broker drop what it retains of a board, or it would tell the next controller of it."""
+        for leaf in ("state", "caps", "desired"):
+            self._client.publish(of_board(board, leaf), b"", qos=1, retain=True)
+
     def _make_scout(self) -> Client:
         client = self._make_client()
 
         def connected(
             client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
         ) -> None:
-            if not reason.is_failure:
+            if self._is_accepted(client, reason):
                 client.subscribe(CONTROLLER_STATE, 1)
 
         def subscribed(*_: Any) -> None:
@@ -145,9 +192,13 @@ class Link:
 
     def _make_client(self) -> Client:
         config = self._config
-        protocol = MQTTProtocolVersion.MQTTv5 if config.mqtt_protocol == "5" else MQTTProtocolVersion.MQTTv311
-        client = Client(CallbackAPIVersion.VERSION2, client_id=config.mqtt_client_id or "", protocol=protocol)
-        client.reconnect_delay_set(*RECONNECT_SECONDS)
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=config.mqtt_client_id or "",
+            protocol=self._version,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_SECONDS
         if config.broker_username is not None:
             client.username_pw_set(config.broker_username, config.broker_password())
         if self._tls is not None:
@@ -160,6 +211,14 @@ class Link:
         client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # type: ignore[attr-defined]
         return client
 
+    def _is_accepted(self, client: Client, reason: ReasonCode) -> bool:
+        if reason.is_failure:
+            log.error("the broker refused the connection: %s", reason)
+            client.disconnect()
+            return False
+        self._accepted = True
+        return True
+
     def _connected(
         self,
         client: Client,
@@ -168,8 +227,7 @@ class Link:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if reason.is_failure:
-            log.error("the broker refused the connection: %s", reason)
+        if not self._is_accepted(client, reason):
             return
         log.info("connected to the broker at %s:%d", self._config.broker_host, self._config.broker_port)
         group = self._config.shared_group
@@ -194,7 +252,7 @@ class Link:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if not self._stopping:
+        if not self._stopping.is_set() and not self._turned:
             log.warning("disconnected from the broker: %s", reason)
 
     def _received(self, client: Client, _userdata: Any, message: MQTTMessage) -> None:
@@ -210,7 +268,7 @@ class Link:
 
     def _heard(self, client: Client, payload: bytes) -> None:
         """Take the word of a controller: of another replica, of another fleet, or this one's own."""
-        if self._stopping or client is not self._client:
+        if self._stopping.is_set() or client is not self._client:
             return None
         if not payload:
             self._claim.cleared()

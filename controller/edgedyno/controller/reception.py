@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -35,6 +36,9 @@ BATCH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 # Of batches, from the quickest commit on a fast disk to a slow SD card's.
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+# What may follow `rsp/` in an answer: never a wildcard or another level.
+_OPERATION = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 Send = Callable[[str, str, Message], None]
 
@@ -158,9 +162,13 @@ class Reception:
         self.tally.messages[kind] += 1
 
     def _take_request(self, board: str, op: str, payload: bytes, step: Step) -> None:
-        request = requests.open_request(op, payload)
-        if request is None:
-            return
+        try:
+            request = requests.open_request(op, payload)
+        except ConfigError as error:
+            refusal = requests.refuse_unreadable(payload, error)
+            if refusal is not None and _OPERATION.fullmatch(op):
+                step.messages.append((board, f"rsp/{op}", refusal))
+            raise
         answer = self._database.write_now(
             requests.answer,
             board,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from edgedyno.controller import attempts
 from edgedyno.controller.store import executions, jobs
-from edgedyno.controller.store.boards import read_board
+from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Manifest
 from edgedyno.core.messages import TERMINAL_STATES, Get, Lease, Message, Next, Renew, Response, Update, decode
 
@@ -32,10 +33,32 @@ class Answer(Struct, frozen=True):
     touched_job: str | None = None
 
 
-def open_request(op: str, payload: bytes) -> Message | None:
-    """Decode the request of an operation; None for an operation that there is not. Raises ConfigError."""
+def open_request(op: str, payload: bytes) -> Message:
+    """Decode the request of an operation. Raises ConfigError."""
     kind = REQUESTS.get(op)
-    return decode(payload, kind) if kind is not None else None
+    if kind is None:
+        text = f"found the operation {op[:32]!r}, expected one of {', '.join(REQUESTS)}"
+        raise ConfigError(text, code="operation.unknown")
+    return decode(payload, kind)
+
+
+def refuse_unreadable(payload: bytes, error: ConfigError) -> Response | None:
+    """Return the answer to a request that cannot be read; None where not even its id can be.
+
+    A board that hears nothing would ask again for ever: a newer one learns here what this controller cannot do.
+    """
+    try:
+        asked = _asked.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Response(request_id=asked.request_id, error=error.code, text=str(error)[:500])
+
+
+class _Asked(Struct, frozen=True):
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+_asked = msgspec.json.Decoder(_Asked)
 
 
 def answer(
@@ -63,8 +86,10 @@ class _Desk:
 
     def next(self, request: Next) -> Answer:
         """Assign the head of the queue; asked twice with one request id, give the same lease."""
-        head = executions.head_of_board(self._connection, self._board, lock=True)
-        if head is None or (head.state == "QUEUED" and self._is_drained()):
+        head = executions.head_of_board(
+            self._connection, self._board, now_seconds=self._now_seconds, lock=True
+        )
+        if head is None:
             return Answer(Response(request_id=request.request_id))
         repeated = head.lease_request_id == request.request_id and head.lease_id is not None
         lease_id = head.lease_id if repeated and head.lease_id else secrets.token_hex(8)
@@ -117,14 +142,20 @@ class _Desk:
         if request.state not in _FROM_BOARD:
             text = f"found state {request.state!r}, expected one of {', '.join(sorted(_FROM_BOARD))}"
             return self._refuse(request.request_id, "state.invalid", text, execution)
-        values: dict[str, Any] = {"version": execution.version + 1, "state": request.state}
-        if request.progress is not None:
-            values["progress"] = msgspec.json.encode(request.progress).decode()
-        if request.reason is not None or request.state != execution.state:
-            values["reason"] = request.reason[:2000] if request.reason else None
+        progress = msgspec.json.encode(request.progress).decode() if request.progress else execution.progress
+        reason = request.reason[:2000] if request.reason else None
         if request.state in TERMINAL_STATES:
-            values |= {"ended_at_seconds": self._now_seconds}
-        return self._granted(request.request_id, execution, values)
+            return self._ended(request, execution, reason, progress)
+        values = {"version": execution.version + 1, "progress": progress}
+        return self._granted(request.request_id, execution, values | ({"reason": reason} if reason else {}))
+
+    def _ended(
+        self, request: Update, execution: Execution, reason: str | None, progress: str | None
+    ) -> Answer:
+        ended = attempts.conclude(
+            self._connection, execution, request.state, reason, self._now_seconds, progress=progress
+        )
+        return Answer(Response(request_id=request.request_id, record=ended.record()), ended.job)
 
     def _find(self, request_id: str, name: str) -> tuple[Execution | None, Answer | None]:
         execution = executions.read_execution(self._connection, name, lock=True)
@@ -143,22 +174,14 @@ class _Desk:
         return None
 
     def _granted(self, request_id: str, execution: Execution, values: dict[str, Any]) -> Answer:
-        ends = values.get("state") in TERMINAL_STATES
-        values |= {"stalled": False}
-        values |= {"lease_id": None, "lease_ends_at_seconds": None} if ends else self._lease_end()
-        changed = executions.change(self._connection, execution.execution, **values)
-        lease = Lease(changed.lease_id, self._lease_seconds) if changed.lease_id else None
-        return Answer(
-            Response(request_id=request_id, record=changed.record(), lease=lease),
-            changed.job if ends else None,
+        changed = executions.change(
+            self._connection, execution.execution, **values, stalled=False, **self._lease_end()
         )
+        lease = Lease(changed.lease_id, self._lease_seconds) if changed.lease_id else None
+        return Answer(Response(request_id=request_id, record=changed.record(), lease=lease))
 
     def _lease_end(self) -> dict[str, float]:
         return {"lease_ends_at_seconds": self._now_seconds + self._lease_seconds}
-
-    def _is_drained(self) -> bool:
-        board = read_board(self._connection, self._board)
-        return board is not None and board.drained
 
     @staticmethod
     def _refuse(request_id: str, code: str, text: str, execution: Execution | None) -> Answer:

@@ -54,6 +54,7 @@ class Scheduler:
         needs_reduce_range: submission.ReduceRange,
         wanted_formats: submission.WantedFormats,
         leadership: Leadership | None = None,
+        cancel_seconds: float = lifecycle.CANCEL_SECONDS,
     ) -> None:
         self._database = database
         self._laboratory = laboratory
@@ -68,7 +69,9 @@ class Scheduler:
         self._scoring: asyncio.Task[None] | None = None
         self._score_again_at: dict[str, float] = {}
         self._timeouts: dict[str, Timeouts] = {}
+        self._cancel_seconds = cancel_seconds
         self._rung_at = 0.0
+        self._looked_at = 0.0
         self._heard_saved_at = 0.0
         self.leads = False
         self.builds = 0
@@ -150,6 +153,7 @@ class Scheduler:
             return
         await self._save_heard()
         live = await self._database.read(executions.live)
+        self._ring_those_whose_time_has_come(live)
         if live:
             await self._expire(live)
         await self._build_open()
@@ -169,6 +173,15 @@ class Scheduler:
         if unsaved:
             await self._database.write(boards.note_heard, unsaved)
 
+    def _ring_those_whose_time_has_come(self, live: list[Execution]) -> None:
+        before, self._looked_at = self._looked_at, self._clock.now()
+        self._ring(
+            execution.board
+            for execution in live
+            if execution.state == "QUEUED"
+            and before < (execution.not_before_seconds or 0.0) <= self._looked_at
+        )
+
     async def _expire(self, live: list[Execution]) -> None:
         for job in {execution.job for execution in live} - self._timeouts.keys():
             resolved = await self._database.read(jobs.read_resolved, job)
@@ -177,7 +190,13 @@ class Scheduler:
         for board, at_seconds in self._presence.heard().items():
             heard[board] = max(heard.get(board, 0.0), at_seconds)
         now_seconds = self._clock.now()
-        changes = lifecycle.due(live, timeouts=self._timeouts, heard=heard, now_seconds=now_seconds)
+        changes = lifecycle.due(
+            live,
+            timeouts=self._timeouts,
+            heard=heard,
+            now_seconds=now_seconds,
+            cancel_seconds=self._cancel_seconds,
+        )
         if not changes:
             return
         changed = await self._database.write(lifecycle.apply, changes, now_seconds)

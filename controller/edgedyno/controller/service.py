@@ -143,7 +143,7 @@ class Service:
             if keeper is not None:
                 keeper.broker_came()
 
-        doorbell = Doorbell(database, link.send)
+        doorbell = Doorbell(database, link.send, clock.now)
         scheduler = Scheduler(
             database,
             self._laboratory,
@@ -152,6 +152,7 @@ class Service:
             doorbell.ring,
             needs_reduce_range=self._needs_reduce_range,
             wanted_formats=self._wanted_formats,
+            cancel_seconds=config.cancel_seconds,
         )
         reception = Reception(database, inbox, clock, presence, link.send, lease_seconds=config.lease_seconds)
 
@@ -184,6 +185,7 @@ class Service:
             mqtt_connected=lambda: link.connected,
             url=self.url,
             keeper=keeper,
+            forget=link.forget,
         )
         stack.push_async_callback(self._laboratory.close)
         self._tasks = [

@@ -16,6 +16,7 @@ _ANY = Meta(min_length=1)
 _POSITIVE = Meta(gt=0)
 # An interval as wide as the value itself tells nothing: beyond 50 % a typing error is likelier (2 for 2%).
 _PRECISION = Meta(gt=0, le=0.5)
+_RETRIES = Meta(ge=0, le=20)
 
 
 class BoardSelector(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -108,6 +109,22 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """From submission to its start."""
 
 
+class Retry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How often an execution that failed is tried again by itself, by the class of its failure, and how soon."""
+
+    infrastructure: Annotated[int, _RETRIES] = 3
+    """Network, broker, controller: an attempt whose board fell silent, a file that could not be had."""
+    device: Annotated[int, _RETRIES] = 2
+    """The board: its runner died again and again, its disk was full, it took too long."""
+    job: Annotated[int, _RETRIES] = 0
+    """What was asked for cannot be done."""
+    model: Annotated[int, _RETRIES] = 0
+    """The model or a variant of it cannot be used."""
+    backoff: Annotated[Seconds, _POSITIVE] = 30.0
+    """Before the first retry; it doubles with each one, and about half of it is left to chance."""
+    backoff_max: Annotated[Seconds, _POSITIVE] = 900.0
+
+
 class JobSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A job as its YAML file states it; names and paths are not yet looked up."""
 
@@ -121,3 +138,6 @@ class JobSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     goal: Goal = "latency"
     """What decides between deployments that meet every requirement."""
     timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    """Of two jobs that wait for a board the higher one goes first; what runs is never interrupted."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edgedyno.core.board import Capabilities
 from edgedyno.core.errors import ConfigError
@@ -20,6 +20,9 @@ ExecutionState = Literal[
 ]
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED"})
 Phase = Literal["fetch", "verify", "settle", "warm-up", "measure", "accuracy", "upload"]
+# As they stand in a message: a newer side may know more of them, and its messages are taken all the same.
+AnyPhase = Annotated[str, Meta(max_length=32)]
+AnyState = Annotated[str, Meta(max_length=16)]
 
 
 class Message(Struct, frozen=True, tag_field="type", tag=str.lower, kw_only=True):
@@ -52,7 +55,7 @@ class Caps(Message, frozen=True):
 class Progress(Struct, frozen=True):
     """How far an execution has come; `eta_seconds` is None while nothing is known."""
 
-    phase: Phase
+    phase: AnyPhase
     trials_done: int
     trials_total: int
     current: str = ""
@@ -70,10 +73,11 @@ class ExecutionRecord(Struct, frozen=True):
     execution: str
     job: str
     board: str
-    state: ExecutionState
+    state: AnyState
+    """An ExecutionState; one that a board does not know is like IN_PROGRESS to it."""
     version: int
     attempt: int
-    phase: Phase | None = None
+    phase: AnyPhase | None = None
     progress: Progress | None = None
     reason: str | None = None
     stalled: bool = False

@@ -28,7 +28,8 @@ class AgentProcess:
     def __init__(self, folder: Path, broker: Mosquitto, **config: Any) -> None:
         self.state_dir = folder / "state"
         self.log = folder / "agent.log"
-        self._config = folder / "agent.json"
+        self.config = folder / "agent.json"
+        self.command = [sys.executable, "-m", "tests.agent.fleet.agent_process"]
         self._script = folder / "script.json"
         self._process: subprocess.Popen[bytes] | None = None
         self.script()
@@ -38,7 +39,7 @@ class AgentProcess:
             "state_dir": str(self.state_dir),
             **config,
         }
-        self._config.write_text(json.dumps(values))
+        self.config.write_text(json.dumps(values))
 
     def script(self, **script: Any) -> None:
         """Write what runners do from their next start on."""
@@ -60,7 +61,7 @@ class AgentProcess:
         """Start it."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.agent.fleet.agent_process", str(self._config)],
+                [*self.command, str(self.config)],
                 cwd=ROOT,
                 env={**os.environ, "EDGEDYNO_SCRIPT": str(self._script)},
                 stderr=log,

@@ -114,7 +114,7 @@ def main() -> None:
     if script.noise:
         os.write(1, b"this is no event\n")
     for number in range(script.trials):
-        progress = Progress(phase=script.phase, trials_done=number, trials_total=script.trials)  # type: ignore[arg-type]
+        progress = Progress(phase=script.phase, trials_done=number, trials_total=script.trials)
         emit(Progressed(progress))
         misbehave(script, number)
         time.sleep(script.pause_seconds)

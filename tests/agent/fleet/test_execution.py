@@ -103,7 +103,7 @@ def test_a_hanging_runner_ends_with_the_executions_time(controller: Standin, age
     execution = controller.submit(manifest(timeout_seconds=1.0))
     ends_as(controller, execution, "TIMED_OUT")
     assert controller.trials(execution) == trials(1)
-    assert controller.records[execution].reason == "it ran longer than 1 s"
+    assert controller.records[execution].reason == "timeout.whole: it ran longer than 1 s"
     assert not process_alive(agent.starts[0]["pid"])
 
 
@@ -233,7 +233,8 @@ def test_a_killed_agent_goes_on_at_the_next_trial(controller: Standin, agent: Ag
     ends_as(controller, execution, "SUCCEEDED")
     assert not process_alive(old)
     assert agent.starts[1]["done"] == trials(2)
-    assert [message.record.trial for message in controller.results] == trials(3)
+    # A result comes twice when the agent was killed before it heard the ack.
+    assert list(dict.fromkeys(message.record.trial for message in controller.results)) == trials(3)
 
 
 def test_an_agent_that_restarts_drops_what_was_taken_from_it(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edgedyno.core.board import Capabilities, Cluster, Cpu, PowerSource, RuntimeInfo, ThrottleSource
-from edgedyno.core.job import BoardSelector, JobSpec, Sweep, Timeouts
+from edgedyno.core.job import BoardSelector, JobSpec, Retry, Sweep, Timeouts
 from edgedyno.core.manifest import ArtifactRef, Image, ResolvedJob
 from edgedyno.core.messages import ResultMessage
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
@@ -24,6 +24,7 @@ from edgedyno.core.result import (
 
 MODEL_BYTES = b"the source model's bytes"
 IMAGE_BYTES = b"an image's bytes"
+NO_RETRY = Retry(infrastructure=0, device=0)
 
 
 def sha256(data: bytes) -> str:
@@ -66,8 +67,10 @@ def resolved_job(
     boards: BoardSelector | None = None,
     timeouts: Timeouts | None = None,
     precisions: tuple[str, ...] = ("fp32", "int8"),
+    retry: Retry = NO_RETRY,
+    priority: int = 0,
 ) -> ResolvedJob:
-    """Return a job over MODEL_BYTES and IMAGE_BYTES."""
+    """Return a job over MODEL_BYTES and IMAGE_BYTES; unless told, nothing of it is tried again by itself."""
     model = ModelProfile(
         name="tiny",
         task="detect",
@@ -81,6 +84,8 @@ def resolved_job(
         boards=boards or BoardSelector(all=True),
         sweep=Sweep(precisions=list(precisions)),  # type: ignore[arg-type]
         timeouts=timeouts or Timeouts(),
+        retry=retry,
+        priority=priority,
     )
     return ResolvedJob(
         spec=spec,

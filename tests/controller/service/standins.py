@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,11 @@ class Board:
         self.desired: list[Desired] = []
         self._responses: queue.Queue[Response] = queue.Queue()
         self._count = 0
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"{name}-{os.urandom(4).hex()}",
+            protocol=MQTTProtocolVersion.MQTTv5,
+        )
         self._client.on_message = self._received
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(of_board(name, "ack"), 1), (of_board(name, "desired"), 1), (of_board(name, "rsp/+"), 1)]
@@ -137,6 +142,8 @@ class Board:
 
     def _received(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         leaf = message.topic.split("/", 3)[3]
+        if not message.payload:
+            return  # a doorbell that was taken down with its board
         if leaf == "ack":
             self.acks.append(decode(bytes(message.payload), Ack))
         elif leaf == "desired":
@@ -163,7 +170,11 @@ class Board:
         """Send a request and return its answer."""
         self._count += 1
         request_id = f"{self.name}-{self._count}"
-        self.send(f"req/{leaf}", make(request_id))
+        return self.say(f"req/{leaf}", make(request_id), request_id)
+
+    def say(self, leaf: str, request: Message | bytes, request_id: str) -> Response:
+        """Send a request as it stands and return the first answer to its id from now on."""
+        self.send(leaf, request)
         while True:
             response = self._responses.get(timeout=20)
             if response.request_id == request_id:

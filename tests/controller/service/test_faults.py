@@ -342,6 +342,7 @@ def test_requests_carry_their_own_type() -> None:
     from edgedyno.controller.requests import open_request
     from edgedyno.core.errors import ConfigError
 
-    assert open_request("dance", b"{}") is None
+    with pytest.raises(ConfigError, match="expected one of next, get, update, renew"):
+        open_request("dance", b"{}")
     with pytest.raises(ConfigError, match="expected Get"):
         open_request("get", encode(Next(request_id="1")))

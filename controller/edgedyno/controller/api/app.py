@@ -50,6 +50,7 @@ def _api() -> list[BaseRoute]:
         Route("/jobs/{job}/verdict", jobs.verdict),
         Route("/jobs/{job}/report", jobs.report),
         Route("/results", jobs.list_results),
+        Route("/results/flagged", jobs.list_flagged),
         Route("/siblings", siblings.compare),
         Route("/ca", enrolment.authorities),
         Route("/enroll", enrolment.enrol, methods=["POST"]),
@@ -59,6 +60,7 @@ def _api() -> list[BaseRoute]:
         Route("/boards/{board}/revoke", enrolment.revoke, methods=["POST"]),
         Route("/boards/{board}", boards.show, methods=["GET"]),
         Route("/boards/{board}", boards.change, methods=["PATCH"]),
+        Route("/boards/{board}", boards.remove, methods=["DELETE"]),
     ]
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from edgedyno.controller.api.parts import Parts, json_answer, parts_of, read_body
+from edgedyno.controller import lifecycle
+from edgedyno.controller.api.parts import Parts, choice, json_answer, parts_of, read_body
 from edgedyno.controller.lifecycle import NotFoundError
 from edgedyno.controller.store import boards as store
 from edgedyno.controller.store import executions
@@ -47,6 +48,21 @@ async def change(request: Request) -> Response:
     await parts.database.write(_change, name, wanted.labels, drained=drained)
     parts.doorbell.ring([name])
     return json_answer(await parts.database.read(_read_view, parts, name))
+
+
+async def remove(request: Request) -> Response:
+    """Take a board out of the fleet; with `force=yes` while it is online."""
+    parts, name = parts_of(request), request.path_params["board"]
+    force = choice(request, "force", ("no", "yes")) == "yes"
+    await parts.database.write(_remove, name, parts.clock.now(), force=force)
+    parts.forget(name)
+    parts.scheduler.wake()
+    return json_answer({"board": name, "removed": True})
+
+
+def _remove(connection: Connection, name: str, now_seconds: float, *, force: bool) -> None:
+    if not lifecycle.remove(connection, name, now_seconds, force=force):
+        raise _unknown(connection, name)
 
 
 def _change(

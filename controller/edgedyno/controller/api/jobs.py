@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import HTMLResponse, Response
 
 from edgedyno.controller import evaluation
-from edgedyno.controller.api.parts import json_answer, parts_of, read_body
+from edgedyno.controller.api.parts import choice, json_answer, parts_of, read_body
 from edgedyno.controller.lab.language import LANGUAGES
 from edgedyno.controller.lifecycle import find_job
 from edgedyno.controller.store import executions, results
@@ -17,11 +17,12 @@ from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import ResolvedJob, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections import Counter
 
     from sqlalchemy import Connection
     from starlette.requests import Request
 
+    from edgedyno.controller.api.parts import Parts
     from edgedyno.controller.store.executions import Execution
     from edgedyno.controller.store.jobs import Job
 
@@ -38,27 +39,31 @@ async def submit(request: Request) -> Response:
 
 async def list_all(request: Request) -> Response:
     """List the newest jobs, without their specifications."""
-    return json_answer({"jobs": await parts_of(request).database.read(read_summaries)})
+    parts = parts_of(request)
+    return json_answer({"jobs": await parts.database.read(read_summaries, parts.clock.now())})
 
 
 async def show(request: Request) -> Response:
     """Show one job."""
-    job: str = request.path_params["job"]
-    return json_answer(await parts_of(request).database.read(_read_job, job))
+    return await _show(parts_of(request), request.path_params["job"])
+
+
+async def _show(parts: Parts, job: str) -> Response:
+    return json_answer(await parts.database.read(_read_job, job, parts.clock.now()))
 
 
 async def cancel(request: Request) -> Response:
     """Cancel a job."""
     parts, job = parts_of(request), request.path_params["job"]
     await parts.scheduler.cancel(job)
-    return json_answer(await parts.database.read(_read_job, job))
+    return await _show(parts, job)
 
 
 async def retry(request: Request) -> Response:
     """Try again what failed or timed out."""
     parts, job = parts_of(request), request.path_params["job"]
     await parts.scheduler.retry(job)
-    return json_answer(await parts.database.read(_read_job, job))
+    return await _show(parts, job)
 
 
 async def verdict(request: Request) -> Response:
@@ -68,7 +73,7 @@ async def verdict(request: Request) -> Response:
         parts.database,
         parts.laboratory,
         request.path_params["job"],
-        language=_choice(request, "language", LANGUAGES),
+        language=choice(request, "language", LANGUAGES),
     )
     return json_answer(msgspec.Raw(made))
 
@@ -80,20 +85,10 @@ async def report(request: Request) -> Response:
         parts.database,
         parts.laboratory,
         request.path_params["job"],
-        language=_choice(request, "language", LANGUAGES),
-        images=_choice(request, "images", ("yes", "no")) == "yes",
+        language=choice(request, "language", LANGUAGES),
+        images=choice(request, "images", ("yes", "no")) == "yes",
     )
     return HTMLResponse(page)
-
-
-def _choice(request: Request, name: str, known: Sequence[str]) -> str:
-    """Return a query parameter that has to be one of `known`, the first where it is not given."""
-    found = request.query_params.get(name, known[0])
-    if found not in known:
-        raise ConfigError(
-            f"{name}: found {found!r}, expected one of {', '.join(known)}", code="request.invalid"
-        )
-    return found
 
 
 async def list_results(request: Request) -> Response:
@@ -108,33 +103,59 @@ async def list_results(request: Request) -> Response:
     return json_answer({"results": [msgspec.Raw(text.encode()) for text in texts]})
 
 
-def read_summaries(connection: Connection) -> list[dict[str, Any]]:
+async def list_flagged(request: Request) -> Response:
+    """List a job's results that came late, again, or before a newer attempt's."""
+    job = request.query_params.get("job")
+    if job is None:
+        raise ConfigError("found no `job`, expected one", code="request.invalid")
+    found = await parts_of(request).database.read(results.read_flagged, job)
+    return json_answer(
+        {
+            "results": [
+                {"flag": flag, "counted": counted, "record": msgspec.Raw(text.encode())}
+                for flag, counted, text in found
+            ]
+        }
+    )
+
+
+def read_summaries(connection: Connection, now_seconds: float) -> list[dict[str, Any]]:
     """Return the newest jobs with their executions."""
     found = store.read_jobs(connection)
     by_job: dict[str, list[Execution]] = {job.job: [] for job in found}
     for execution in executions.of_jobs(connection, list(by_job)):
         by_job[execution.job].append(execution)
-    return [_summary(job, by_job[job.job]) for job in found]
+    late = executions.late_results(connection, [job.job for job in found])
+    return [_summary(job, by_job[job.job], late, now_seconds) for job in found]
 
 
-def _summary(job: Job, parts: list[Execution]) -> dict[str, Any]:
+def _summary(job: Job, parts: list[Execution], late: Counter[str], now_seconds: float) -> dict[str, Any]:
     return {
         "job": job.job,
         "name": job.name,
         "state": job.state,
         "created_at": job.created_utc,
         "failure": job.failure,
-        "executions": [execution.record() for execution in parts],
+        "priority": job.priority,
+        "executions": [
+            execution.view(job, late_results=late[execution.execution], now_seconds=now_seconds)
+            for execution in parts
+        ],
     }
 
 
-def _read_job(connection: Connection, name: str) -> dict[str, Any]:
+def _read_job(connection: Connection, name: str, now_seconds: float) -> dict[str, Any]:
     job = find_job(connection, name)
     variants: list[Variant] = []
     for build in store.read_builds(connection, name):
         variants += [one for one in build.variants or [] if one not in variants]
     return {
-        **_summary(job, executions.of_jobs(connection, [name])),
+        **_summary(
+            job,
+            executions.of_jobs(connection, [name]),
+            executions.late_results(connection, [name]),
+            now_seconds,
+        ),
         "spec": store.read_resolved(connection, name).spec,
         "variants": variants,
     }

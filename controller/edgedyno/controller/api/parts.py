@@ -11,7 +11,7 @@ from starlette.responses import Response
 from edgedyno.core.errors import ConfigError, EdgedynoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prometheus_client import CollectorRegistry
     from starlette.requests import Request
@@ -53,6 +53,8 @@ class Parts:
     collector: FleetCollector
     snapshots: SnapshotTaker
     mqtt_connected: Callable[[], bool]
+    forget: Callable[[str], None]
+    """Has the broker drop what it retains of a board."""
     url: str
     """Where boards and people reach the API."""
     keeper: Keeper | None = None
@@ -84,3 +86,13 @@ async def read_body(request: Request, kind: type[T]) -> T:
 def json_answer(value: Any, *, status: int = 200) -> Response:
     """Answer with JSON."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def choice(request: Request, name: str, known: Sequence[str]) -> str:
+    """Return a query parameter that has to be one of `known`, the first where it is not given."""
+    found = request.query_params.get(name, known[0])
+    if found not in known:
+        raise ConfigError(
+            f"{name}: found {found!r}, expected one of {', '.join(known)}", code="request.invalid"
+        )
+    return found

@@ -63,12 +63,17 @@ def add_board(connection: Connection, board: str, now_seconds: float) -> None:
 
 
 def take_state(connection: Connection, state: State, now_seconds: float) -> bool:
-    """Store a birth or death; False when it is older than what is known and was ignored."""
+    """Store a birth or death; False when it is older than what is known and was ignored.
+
+    A birth brings a removed board back; the last will of one is ignored.
+    """
     add_board(connection, state.board, now_seconds)
+    fresh = boards.c.session_epoch <= state.session_epoch
     changed = connection.execute(
         update(boards)
-        .where(boards.c.board == state.board, boards.c.session_epoch <= state.session_epoch)
+        .where(boards.c.board == state.board, fresh if state.online else fresh & ~boards.c.removed)
         .values(
+            removed=False,
             online=state.online,
             boot_id=state.boot_id[:_NAME],
             session_epoch=state.session_epoch,
@@ -101,14 +106,25 @@ def note_heard(connection: Connection, heard: Mapping[str, float]) -> None:
         )
 
 
-def read_boards(connection: Connection) -> list[Board]:
-    """Return every board by name."""
-    return [_board(row) for row in connection.execute(select(boards).order_by(boards.c.board))]
+def remove_board(connection: Connection, board: str) -> None:
+    """Take a board off the lists; what it measured stays. Its next birth brings it back, whatever its epoch is."""
+    connection.execute(
+        update(boards)
+        .where(boards.c.board == board)
+        .values(removed=True, online=False, session_epoch=0, labels="{}", drained=False, execution=None)
+    )
+
+
+def read_boards(connection: Connection, *, removed: bool = False) -> list[Board]:
+    """Return every board by name, with those that were removed if asked for."""
+    query = select(boards).order_by(boards.c.board)
+    return [_board(row) for row in connection.execute(query if removed else query.where(~boards.c.removed))]
 
 
 def read_board(connection: Connection, board: str) -> Board | None:
-    """Return one board."""
-    row = connection.execute(select(boards).where(boards.c.board == board)).first()
+    """Return one board that was not removed."""
+    query = select(boards).where(boards.c.board == board, ~boards.c.removed)
+    row = connection.execute(query).first()
     return _board(row) if row else None
 
 
@@ -116,7 +132,8 @@ def change_board(
     connection: Connection, board: str, *, labels: Mapping[str, str | None], drained: bool | None
 ) -> Board | None:
     """Set labels (None takes one away) and whether the board is drained; None for no such board."""
-    row = connection.execute(select(boards).where(boards.c.board == board).with_for_update()).first()
+    query = select(boards).where(boards.c.board == board, ~boards.c.removed)
+    row = connection.execute(query.with_for_update()).first()
     if row is None:
         return None
     own = {**_labels.decode(row.labels), **labels}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
-from edgedyno.controller.store.tables import executions, jobs
+from edgedyno.controller.store.tables import boards, executions, jobs, results
+from edgedyno.core.failures import CLASSES, failure_class, limit_of
+from edgedyno.core.history import Attempt, ExecutionView, policy_retries
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord, ExecutionState, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edgedyno.controller.store.jobs import Job
+
 _progress = msgspec.json.Decoder(Progress)
+_earlier = msgspec.json.Decoder(list[Attempt])
 _LIVE = ("QUEUED", "IN_PROGRESS")
 
 
@@ -43,6 +49,11 @@ class Execution(Struct, frozen=True):
     scored: bool
     scoring_round: int
     scoring_failure: str | None
+    not_before_seconds: float | None
+    """When the board may begin a queued attempt; None: at once."""
+    cancel_at_seconds: float | None
+    """When the board was asked to stop."""
+    earlier: str
 
     @property
     def ended(self) -> bool:
@@ -64,6 +75,25 @@ class Execution(Struct, frozen=True):
             reason=self.reason,
             stalled=self.stalled,
             cancel_requested=self.cancel_requested,
+        )
+
+    def attempts(self) -> list[Attempt]:
+        """Return the attempts before this one, oldest first."""
+        return _earlier.decode(self.earlier)
+
+    def view(self, about: Job, *, late_results: int, now_seconds: float) -> ExecutionView:
+        """Return it with its history, for people."""
+        earlier = self.attempts()
+        spent = Counter(attempt.failure_class for attempt in policy_retries(earlier))
+        waits = self.not_before_seconds if self.state == "QUEUED" else None
+        return ExecutionView(
+            **msgspec.structs.asdict(self.record()),
+            priority=about.priority,
+            failure_class=failure_class(self.state, self.reason),
+            retry_in_seconds=None if waits is None or waits <= now_seconds else waits - now_seconds,
+            retries_left={kind: max(0, limit_of(about.retry, kind) - spent[kind]) for kind in CLASSES},
+            earlier=earlier,
+            late_results=late_results,
         )
 
 
@@ -129,23 +159,48 @@ def unscored(connection: Connection, limit: int = 100) -> list[Execution]:
     return _all(connection, query.order_by(executions.c.position).limit(limit))
 
 
-def head_of_board(connection: Connection, board: str, *, lock: bool = False) -> Execution | None:
-    """Return what this board should do: what it runs, else the first in the queue of jobs that are built."""
+def head_of_board(
+    connection: Connection, board: str, *, now_seconds: float, lock: bool = False
+) -> Execution | None:
+    """Return what this board should do: what it runs, else the head of its queue.
+
+    In the queue are executions of jobs that are built, whose time has come, of the highest priority first and then
+    in the order of submission; a drained or removed board has none.
+    """
+    waits = (
+        (executions.c.state == "QUEUED")
+        & (jobs.c.state == "active")
+        & ~boards.c.drained
+        & ~boards.c.removed
+        & or_(executions.c.not_before_seconds.is_(None), executions.c.not_before_seconds <= now_seconds)
+    )
     query = (
         select(executions)
         .join(jobs, jobs.c.job == executions.c.job)
-        .where(
-            executions.c.board == board,
-            or_(
-                executions.c.state == "IN_PROGRESS",
-                (executions.c.state == "QUEUED") & (jobs.c.state == "active"),
-            ),
-        )
-        .order_by(executions.c.state, executions.c.position)  # IN_PROGRESS sorts before QUEUED
+        .join(boards, boards.c.board == executions.c.board)
+        .where(executions.c.board == board, or_(executions.c.state == "IN_PROGRESS", waits))
+        # IN_PROGRESS sorts before QUEUED
+        .order_by(executions.c.state, jobs.c.priority.desc(), executions.c.position)
         .limit(1)
     )
     row = connection.execute(query.with_for_update(of=executions) if lock else query).first()
     return _execution(row) if row else None
+
+
+def live_of_board(connection: Connection, board: str) -> list[Execution]:
+    """Return what is queued or runs on a board, locked."""
+    query = select(executions).where(executions.c.board == board, executions.c.state.in_(_LIVE))
+    return _all(connection, query.order_by(executions.c.position).with_for_update())
+
+
+def late_results(connection: Connection, names: Sequence[str]) -> Counter[str]:
+    """Return how many results of each execution of these jobs came after their attempt was over."""
+    query = (
+        select(results.c.execution, func.count().label("late"))
+        .where(results.c.job.in_(names), results.c.flag == "late")
+        .group_by(results.c.execution)
+    )
+    return Counter({row.execution: row.late for row in connection.execute(query)})
 
 
 def newest(connection: Connection, limit: int) -> list[Execution]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 from edgedyno.controller.store.boards import utc_now
 from edgedyno.controller.store.results import results_key
 from edgedyno.controller.store.tables import builds, jobs
+from edgedyno.core.job import Retry
 from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 
 JobState = Literal["building", "active", "succeeded", "failed", "canceled"]
@@ -20,6 +21,7 @@ OPEN_STATES = ("building", "active")
 _resolved = msgspec.json.Decoder(ResolvedJob)
 _variants = msgspec.json.Decoder(list[Variant])
 _failure = msgspec.json.Decoder(Failure)
+_retry = msgspec.json.Decoder(Retry)
 
 
 class Job(Struct, frozen=True):
@@ -31,6 +33,8 @@ class Job(Struct, frozen=True):
     created_utc: str
     failure: Failure | None
     cancel_requested: bool
+    priority: int = 0
+    retry: Retry = Retry()
 
 
 class Build(Struct, frozen=True):
@@ -48,6 +52,8 @@ _COLUMNS = (
     jobs.c.created_utc,
     jobs.c.failure,
     jobs.c.cancel_requested,
+    jobs.c.priority,
+    jobs.c.retry,
 )
 
 
@@ -61,6 +67,8 @@ def insert_job(connection: Connection, job: str, resolved: ResolvedJob, *, reduc
             created_utc=utc_now(),
             resolved=msgspec.json.encode(resolved).decode(),
             cancel_requested=False,
+            priority=resolved.spec.priority,
+            retry=msgspec.json.encode(resolved.spec.retry).decode(),
         )
     )
     for reduce_range in sorted(reduce_ranges):
@@ -185,4 +193,6 @@ def _job(row: Row[tuple[object, ...]]) -> Job:
         created_utc=row.created_utc,
         failure=_failure.decode(row.failure) if row.failure else None,
         cancel_requested=row.cancel_requested,
+        priority=row.priority,
+        retry=_retry.decode(row.retry),
     )

@@ -179,6 +179,12 @@ def read_raw_results(
     return [row.best for row in connection.execute(_query(job, board, execution, counted_only=True))]
 
 
+def read_flagged(connection: Connection, job: str) -> list[tuple[str, bool, str]]:
+    """Return a job's late, repeated and superseded results in the order they came: flag, whether it counts, JSON."""
+    query = _query(job, None, None, counted_only=False).where(results.c.flag.is_not(None))
+    return [(row.flag, row.counted, row.best) for row in connection.execute(query)]
+
+
 def _query(job: str | None, board: str | None, execution: str | None, *, counted_only: bool) -> Select[Any]:
     query = select(results.c.id, results.c.counted, results.c.flag, _best.label("best")).order_by(
         results.c.id

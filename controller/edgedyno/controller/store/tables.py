@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -55,6 +56,7 @@ boards = Table(
     Column("execution", String(160)),
     Column("heard_at_seconds", Float, nullable=False),
     Column("created_utc", String(40), nullable=False),
+    Column("removed", Boolean, nullable=False, server_default=false()),
 )
 
 jobs = Table(
@@ -70,6 +72,8 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("verdicts", Text),
     Column("verdicts_key", String(64)),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("retry", Text, nullable=False, server_default="{}"),
     Index("ix_jobs_state", "state"),
 )
 
@@ -107,6 +111,9 @@ executions = Table(
     Column("scored", Boolean, nullable=False),
     Column("scoring_round", Integer, nullable=False),
     Column("scoring_failure", Text),
+    Column("not_before_seconds", Float),
+    Column("cancel_at_seconds", Float),
+    Column("earlier", Text, nullable=False, server_default="[]"),
     Index("ix_executions_board_state", "board", "state"),
     Index("ix_executions_job", "job"),
     # A board runs one execution at a time, whatever replicas do at the same moment.
@@ -148,6 +155,12 @@ results = Table(
     UniqueConstraint("board", "stream_epoch", "seq"),
     Index("ix_results_job", "job"),
     Index("ix_results_predictions_sha256", "predictions_sha256"),
+    Index(
+        "ix_results_flagged",
+        "job",
+        sqlite_where=text("flag IS NOT NULL"),
+        postgresql_where=text("flag IS NOT NULL"),
+    ),
     Index(
         "uq_results_counted",
         "execution",

@@ -29,7 +29,7 @@ async def index(request: Request) -> Response:
     """Show jobs and boards."""
     parts = parts_of(request)
     page = _environment.get_template("index.html").render(
-        jobs=await parts.database.read(read_summaries),
+        jobs=await parts.database.read(read_summaries, parts.clock.now()),
         boards=await parts.database.read(read_views, parts),
         broker=f"{parts.config.broker_host}:{parts.config.broker_port}",
         broker_connected=parts.mqtt_connected(),
