@@ -301,7 +301,7 @@ def main() -> int:
     parser.add_argument("--results", type=int, default=20_000)
     parser.add_argument("--boards", type=int, default=8)
     parser.add_argument("--window", type=int, default=20)
-    parser.add_argument("--mqtt", choices=("5", "3.1.1"), default=ControllerConfig().mqtt_protocol)
+    parser.add_argument("--mqtt", choices=("auto", "5", "3.1.1"), default=ControllerConfig().mqtt_protocol)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
