@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgedyno.core.job import BoardSelector
+from edgedyno.core.targets import BoardSelector
 from tests.agent.fleet.conftest import AgentProcess, process_alive
 from tests.agent.fleet.samples import manifest
 from tests.agent.fleet.standin import Standin

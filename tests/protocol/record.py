@@ -16,7 +16,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgedyno.core.job import BoardSelector
+from edgedyno.core.targets import BoardSelector
 from edgedyno.core.topics import ROOT
 from tests.agent.fleet.conftest import AgentProcess
 from tests.conftest import Mosquitto, wait_until

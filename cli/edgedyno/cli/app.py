@@ -43,6 +43,7 @@ config = group("See the configuration in force.")
 for _name, _commands in {
     "jobs": fleet.jobs,
     "boards": fleet.boards,
+    "groups": fleet.groups,
     "results": fleet.results,
     "models": lab.models,
     "datasets": lab.datasets,

@@ -11,6 +11,7 @@ from edgedyno.cli.options import DEFAULT_URL, Json, Url, group
 
 jobs = group("Submit jobs and follow them.")
 boards = group("See and label the boards of the fleet.")
+groups = group("Name groups of boards, which jobs can choose.")
 results = group("List, look into and export results.")
 
 
@@ -20,9 +21,17 @@ def jobs_submit(
     url: Url = DEFAULT_URL,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job and print the verdict.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell which boards would get it, in which waves.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Submit a job; its model and images are uploaded where they are missing."""
+    if dry:
+        from edgedyno.cli.rollout import dry_run
+
+        dry_run(job, url=url, as_json=as_json)
+        return
     from edgedyno.cli.jobs import submit
 
     raise typer.Exit(submit(job, url=url, wait=wait, as_json=as_json))
@@ -58,6 +67,22 @@ def jobs_cancel(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> N
     from edgedyno.cli.jobs import act
 
     act(job, "cancel", url=url, as_json=as_json)
+
+
+@jobs.command("pause")
+def jobs_pause(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Let nothing more of a job, or no more runs of a series, start; what runs goes on."""
+    from edgedyno.cli.jobs import act
+
+    act(job, "pause", url=url, as_json=as_json)
+
+
+@jobs.command("resume")
+def jobs_resume(job: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Let a paused job or series go on; after a wave, with the next one."""
+    from edgedyno.cli.jobs import act
+
+    act(job, "resume", url=url, as_json=as_json)
 
 
 @jobs.command("retry")
@@ -140,6 +165,59 @@ def boards_remove(
     from edgedyno.cli.boards import remove
 
     remove(board, force=force, url=url, as_json=as_json)
+
+
+@groups.command("set")
+def groups_set(
+    name: str,
+    boards: Annotated[list[str] | None, typer.Argument(help="Boards by id.", metavar="BOARD...")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", help="Boards with this label; all given must match.", metavar="KEY=VALUE[,VALUE]"
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--except", help="Not this board.", metavar="BOARD")
+    ] = None,
+    without_label: Annotated[
+        list[str] | None,
+        typer.Option("--except-label", help="Not boards with this label.", metavar="KEY=VALUE[,VALUE]"),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    *,
+    everyone: Annotated[bool, typer.Option("--all", help="Every board.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a group, or change what it means; jobs take what it means when they start."""
+    from edgedyno.cli.groups import selector_of, set_group
+
+    selector = selector_of(boards or [], label or [], without or [], without_label or [], everyone=everyone)
+    set_group(name, selector, url=url, as_json=as_json)
+
+
+@groups.command("list")
+def groups_list(url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """List the groups and the boards that they mean now."""
+    from edgedyno.cli.groups import list_groups
+
+    list_groups(url=url, as_json=as_json)
+
+
+@groups.command("show")
+def groups_show(name: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Show one group."""
+    from edgedyno.cli.groups import show_group
+
+    show_group(name, url=url, as_json=as_json)
+
+
+@groups.command("remove")
+def groups_remove(name: str, url: Url = DEFAULT_URL, *, as_json: Json = False) -> None:
+    """Remove a group that no series and no continuous job needs."""
+    from edgedyno.cli.groups import remove_group
+
+    remove_group(name, url=url, as_json=as_json)
 
 
 JobFilter = Annotated[str | None, typer.Option("--job", help="Only results of this job.")]

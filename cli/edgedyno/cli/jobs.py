@@ -1,4 +1,4 @@
-"""`edgedyno jobs`: submit, list, show, watch, cancel, retry."""
+"""`edgedyno jobs`: submit, list, show, watch, cancel, pause, resume, retry."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from edgedyno.cli.client import Controller
 from edgedyno.cli.output import print_json, print_table, say
 from edgedyno.cli.places import cache_folder
 from edgedyno.cli.progress import ExecutionProgress
+from edgedyno.cli.rollout import note, places, print_rollout, short_note
 from edgedyno.cli.verdict import decode_groups, decode_verdicts, exit_code, print_verdicts
+from edgedyno.core.errors import ConfigError
 from edgedyno.core.history import ExecutionView
 from edgedyno.core.messages import TERMINAL_STATES, ExecutionRecord
+from edgedyno.core.rollout import Cron
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,15 +32,22 @@ ENDED = frozenset({"succeeded", "failed", "canceled"})
 def submit(path: Path, *, url: str, wait: bool, as_json: bool) -> int:
     """Resolve a job file, upload what is missing, submit it; with `wait` follow it to its verdict."""
     with Controller(url) as controller:
-        answer, _ = submit_file(controller, path)
-    if not wait:
+        answer, resolved = submit_file(controller, path)
+    if not wait or isinstance(resolved.spec.schedule, Cron):
         if as_json:
             print_json(answer)
         else:
             print(answer["job"])  # noqa: T201 - the id alone, for scripts
-            say(f"queued for {', '.join(answer['boards'])}; follow it: edgedyno jobs watch {answer['job']}")
+            say(_submitted(answer, resolved))
         return 0
     return watch([answer["job"]], url=url, as_json=as_json)
+
+
+def _submitted(answer: dict[str, Any], resolved: ResolvedJob) -> str:
+    job, boards = answer["job"], ", ".join(answer["boards"]) or "no board yet"
+    if isinstance(resolved.spec.schedule, Cron):
+        return f"a series of runs on {boards}; see when: edgedyno jobs show {job}"
+    return f"queued for {boards}; follow it: edgedyno jobs watch {job}"
 
 
 def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], ResolvedJob]:
@@ -45,9 +55,12 @@ def submit_file(controller: Controller, path: Path) -> tuple[dict[str, Any], Res
     from edgedyno.cli.intake import resolve_aloud
     from edgedyno.controller.lab.files import ContentStore
     from edgedyno.controller.lab.resolve import load_job
+    from edgedyno.controller.rollout.check import check_spec
 
     store = ContentStore(cache_folder() / "store")
-    resolved = resolve_aloud(load_job(path), base=path.parent, store=store)
+    spec = load_job(path)
+    check_spec(spec)
+    resolved = resolve_aloud(spec, base=path.parent, store=store)
     files = [resolved.source, *resolved.calibration, *(image.file for image in resolved.images)]
     files += [each.file for each in resolved.known]
     files += [variant.file for variant in resolved.prebuilt if variant.file]
@@ -66,10 +79,19 @@ def list_jobs(*, url: str, as_json: bool) -> None:
         print_json(jobs)
         return
     rows = [
-        [job["job"], job["state"], job.get("priority", 0), _counts(job), _retries(job), job["created_at"]]
+        [
+            job["job"],
+            job["state"],
+            job.get("priority", 0),
+            _counts(job),
+            _retries(job),
+            job["created_at"],
+            short_note(job),
+        ]
         for job in jobs
     ]
-    print_table("", ("job", "state", ">priority", "executions", ">retries", "created"), rows)
+    columns = ("job", "state", ">priority", "executions", ">retries", "created", "rollout")
+    print_table("", columns, rows)
 
 
 def _counts(job: dict[str, Any]) -> str:
@@ -93,10 +115,19 @@ def show(job: str, *, url: str, as_json: bool) -> None:
         ("job", "state", ">priority", "created", "failure"),
         [[found["job"], found["state"], found.get("priority", 0), found["created_at"], _why(found)]],
     )
-    views = _executions(found)
-    columns = ("board", "state", ">attempt", "next try", ">late", "reason")
+    print_rollout(found)
+    views, place = _executions(found), places(found)
+    columns = ("board", ">wave", "state", ">attempt", "next try", ">late", "reason or what it waits for")
     rows = [
-        [view.board, _state(view), view.attempt, _to_come(view), view.late_results or None, view.reason]
+        [
+            view.board,
+            place.get(view.board, (None, None))[0],
+            _state(view),
+            view.attempt,
+            _to_come(view),
+            view.late_results or None,
+            view.reason or place.get(view.board, (None, None))[1],
+        ]
         for view in views
     ]
     print_table("", columns, rows)
@@ -106,8 +137,8 @@ def show(job: str, *, url: str, as_json: bool) -> None:
         for one in view.earlier
     ]
     if earlier:
-        columns = ("board", ">attempt", "ended as", "class", "tried again by", "reason")
-        print_table("earlier attempts", columns, earlier)
+        before = ("board", ">attempt", "ended as", "class", "tried again by", "reason")
+        print_table("earlier attempts", before, earlier)
 
 
 def _to_come(view: ExecutionView) -> str | None:
@@ -121,7 +152,7 @@ def _to_come(view: ExecutionView) -> str | None:
 
 
 def act(job: str, action: str, *, url: str, as_json: bool) -> None:
-    """Cancel or retry a job."""
+    """Cancel, pause, resume or retry a job."""
     with Controller(url) as controller:
         found = controller.call("POST", f"/jobs/{job}/{action}")
     if as_json:
@@ -133,9 +164,21 @@ def act(job: str, action: str, *, url: str, as_json: bool) -> None:
 def watch(jobs: list[str], *, url: str, as_json: bool) -> int:
     """Follow jobs until they end, print results and verdicts; return the exit code for all of them."""
     with Controller(url) as controller:
+        for job in jobs:
+            _check_not_series(controller, job)
         found = follow(controller, jobs)
         codes = [_conclude(controller, job, as_json=as_json) for job in found]
     return max(codes)
+
+
+def _check_not_series(controller: Controller, job: str) -> None:
+    found = controller.call("GET", f"/jobs/{job}")
+    if found["state"] == "scheduled":
+        runs = found["rollout"].get("runs") or ["none yet"]
+        raise ConfigError(
+            f"{job} is a series, which has no end to watch; its runs are jobs of their own: {', '.join(runs[:3])}",
+            code="job.series",
+        )
 
 
 def follow(controller: Controller, jobs: list[str]) -> list[dict[str, Any]]:
@@ -152,7 +195,10 @@ def follow(controller: Controller, jobs: list[str]) -> list[dict[str, Any]]:
 
 def _show_progress(progress: ExecutionProgress, job: dict[str, Any]) -> None:
     executions = _executions(job)
-    if not executions or job["state"] == "building":
+    rollout = note(job)
+    if rollout and job["state"] not in ENDED:
+        progress.say(job["job"], rollout)
+    elif not executions or job["state"] == "building":
         progress.say(job["job"], "building variants" if job["state"] == "building" else job["state"])
     for record in executions:
         if record.progress and record.state == "IN_PROGRESS":

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,21 @@ _SETTING = "fleet_clock_seconds"
 SAVE_SECONDS = 5.0  # what a crash may take off the clock: little against leases of a minute
 
 
+def wall_clock() -> dt.datetime:
+    """Return the time of day, which only schedules and windows go by."""
+    return dt.datetime.now(dt.timezone.utc)
+
+
 class FleetClock:
     """One controller's view of the fleet clock; `now` may be called from any thread."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        utc: Callable[[], dt.datetime] = wall_clock,
+    ) -> None:
         self._monotonic = monotonic
+        self.utc = utc
         self._base = (0.0, monotonic())
         self._saved_seconds = 0.0
 

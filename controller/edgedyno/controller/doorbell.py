@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from edgedyno.controller.store import boards, executions
+from edgedyno.controller.rollout.gate import head_of_board
+from edgedyno.controller.store import boards
 from edgedyno.core.messages import Desired, Message
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from edgedyno.controller.rollout.moment import Moment
     from edgedyno.controller.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,14 @@ class Doorbell:
     """Knows which boards to ring; what there is to do it reads when it rings."""
 
     def __init__(
-        self, database: Database, send: Callable[[str, str, Message], None], now: Callable[[], float]
+        self,
+        database: Database,
+        send: Callable[[str, str, Message], None],
+        now: Callable[[], float],
+        look: Callable[[], Moment],
     ) -> None:
         self._database = database
+        self._look = look
         self._send = send
         self._now = now
         self._wanted: set[str] = set()
@@ -54,7 +61,9 @@ class Doorbell:
             wanted, self._wanted = self._wanted, set()
             everyone, self._all = self._all, False
             try:
-                heads = await self._database.read(heads_of, None if everyone else wanted, self._now())
+                heads = await self._database.read(
+                    heads_of, None if everyone else wanted, self._now(), self._look()
+                )
             except DBAPIError:
                 log.exception("the database failed; the boards are rung later")
                 self._wanted |= wanted
@@ -66,13 +75,15 @@ class Doorbell:
                 self._send(board, "desired", desired)
 
 
-def heads_of(connection: Connection, names: set[str] | None, now_seconds: float) -> dict[str, Desired]:
+def heads_of(
+    connection: Connection, names: set[str] | None, now_seconds: float, moment: Moment
+) -> dict[str, Desired]:
     """Return what each of these boards should do; None stands for all boards."""
     if names is None:
         names = {board.board for board in boards.read_boards(connection)}
     found = {}
     for board in sorted(names):
-        head = executions.head_of_board(connection, board, now_seconds=now_seconds)
+        head = head_of_board(connection, board, moment, now_seconds=now_seconds)
         found[board] = Desired(
             execution=head.execution if head else None,
             version=head.version if head else 0,

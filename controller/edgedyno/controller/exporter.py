@@ -19,6 +19,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from edgedyno.controller.reception import DURATION_BOUNDS, Tally
+from edgedyno.controller.rollout.metrics import rollout_families
+from edgedyno.controller.rollout.view import RolloutView
 from edgedyno.controller.store.boards import Board
 from edgedyno.controller.verdict_metrics import ToldGroup, ToldVerdict, verdict_families
 from edgedyno.core.messages import ExecutionRecord, ExecutionState, Telemetry
@@ -72,6 +74,8 @@ class Snapshot(Struct, frozen=True):
     service: ServiceState
     outliers: dict[tuple[str, str], bool] = {}
     """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
+    rollouts: dict[str, RolloutView] = {}
+    """How the newest job of each name stands."""
 
 
 class FleetCollector(Collector):
@@ -94,6 +98,7 @@ class FleetCollector(Collector):
         yield from _executions(snapshot)
         yield from _results(snapshot.cells)
         yield _outliers(snapshot.outliers)
+        yield from rollout_families(snapshot.rollouts)
         yield from verdict_families(snapshot.verdicts, snapshot.groups)
         yield from _service(snapshot.service)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from edgedyno.controller import attempts
-from edgedyno.controller.store import boards, executions, jobs
+from edgedyno.controller.rollout.decision import ABORTED
+from edgedyno.controller.store import boards, executions, jobs, rollouts
 from edgedyno.controller.store.executions import Execution
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import EdgedynoError, UnsupportedError
@@ -90,15 +91,16 @@ def retry(connection: Connection, job: str, now_seconds: float) -> list[str]:
     """
     found = find_job(connection, job, lock=True)
     all_of_it = executions.of_jobs(connection, [job], lock=True)
-    again = [execution for execution in all_of_it if execution.state in RETRIED]
+    again = [e for e in all_of_it if e.state in RETRIED or _was_aborted(e)]
     if not again:
         raise UnsupportedError(f"the job {job} has no failed or timed out execution", code="job.no-retry")
     for execution in again:
         attempts.queue_again(connection, execution, by="operator", now_seconds=now_seconds)
     built = all(build.variants is not None for build in jobs.read_builds(connection, job))
-    if not built or found.failure is not None:
+    if not built or (found.failure is not None and found.failure.code != ABORTED):
         jobs.forget_builds(connection, job, reduce_ranges={e.reduce_range for e in all_of_it})
         built = False
+    rollouts.reopen(connection, job)
     jobs.set_job(connection, job, state="active" if built else "building")
     return [execution.board for execution in again]
 
@@ -121,6 +123,11 @@ def remove(connection: Connection, board: str, now_seconds: float, *, force: boo
     for job in {execution.job for execution in ended}:
         settle_job(connection, job)
     return True
+
+
+def _was_aborted(execution: Execution) -> bool:
+    """Tell whether it is only because of others that it did not run."""
+    return execution.state == "CANCELED" and (execution.reason or "").startswith(ABORTED)
 
 
 def fail_build(connection: Connection, job: str, failure: Failure, now_seconds: float) -> None:
@@ -150,6 +157,9 @@ def settle_job(connection: Connection, job: str) -> bool:
     found = jobs.read_job(connection, job, lock=True)
     if found is None or found.state not in jobs.OPEN_STATES:
         return False
+    rolled = rollouts.read_rolled(connection, job)
+    if rolled is not None and rolled.goes_on and not found.cancel_requested:
+        return False
     all_of_it = executions.of_jobs(connection, [job])
     if any(not execution.ended for execution in all_of_it):
         return False
@@ -159,7 +169,7 @@ def settle_job(connection: Connection, job: str) -> bool:
         state: jobs.JobState = "canceled"
     else:
         state = "succeeded" if all(e.state == "SUCCEEDED" for e in all_of_it) else "failed"
-    jobs.set_job(connection, job, state=state, cancel_requested=found.cancel_requested)
+    jobs.set_job(connection, job, state=state, failure=found.failure, cancel_requested=found.cancel_requested)
     return True
 
 

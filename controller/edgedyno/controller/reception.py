@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 from edgedyno.controller import requests
 from edgedyno.controller.ingest import Arrival, Outcome, ingest, open_result
+from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.store.boards import take_caps, take_state
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.messages import Caps, Message, State, Telemetry, decode
@@ -175,6 +176,7 @@ class Reception:
             request,
             now_seconds=self._clock.now(),
             lease_seconds=self._lease_seconds,
+            moment=moment_of(self._clock, self._presence),
         )
         step.messages.append((board, f"rsp/{op}", answer.response))
         if answer.touched_job is not None:

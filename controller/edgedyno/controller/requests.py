@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgedyno.controller import attempts
+from edgedyno.controller.rollout.gate import head_of_board
 from edgedyno.controller.store import executions, jobs
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Manifest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from edgedyno.controller.rollout.moment import Moment
     from edgedyno.controller.store.executions import Execution
 
 REQUESTS: dict[str, type[Message]] = {"next": Next, "get": Get, "update": Update, "renew": Renew}
@@ -62,10 +64,16 @@ _asked = msgspec.json.Decoder(_Asked)
 
 
 def answer(
-    connection: Connection, board: str, request: Message, *, now_seconds: float, lease_seconds: float
+    connection: Connection,
+    board: str,
+    request: Message,
+    *,
+    now_seconds: float,
+    lease_seconds: float,
+    moment: Moment,
 ) -> Answer:
     """Answer one request inside the caller's transaction."""
-    desk = _Desk(connection, board, now_seconds, lease_seconds)
+    desk = _Desk(connection, board, now_seconds, lease_seconds, moment)
     answers: dict[type[Message], Callable[[Any], Answer]] = {
         Next: desk.next,
         Get: desk.get,
@@ -78,16 +86,19 @@ def answer(
 class _Desk:
     """What is common to the answers of one request."""
 
-    def __init__(self, connection: Connection, board: str, now_seconds: float, lease_seconds: float) -> None:
+    def __init__(
+        self, connection: Connection, board: str, now_seconds: float, lease_seconds: float, moment: Moment
+    ) -> None:
         self._connection = connection
         self._board = board
         self._now_seconds = now_seconds
         self._lease_seconds = lease_seconds
+        self._moment = moment
 
     def next(self, request: Next) -> Answer:
         """Assign the head of the queue; asked twice with one request id, give the same lease."""
-        head = executions.head_of_board(
-            self._connection, self._board, now_seconds=self._now_seconds, lock=True
+        head = head_of_board(
+            self._connection, self._board, self._moment, now_seconds=self._now_seconds, lock=True
         )
         if head is None:
             return Answer(Response(request_id=request.request_id))

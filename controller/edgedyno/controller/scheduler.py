@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from edgedyno.controller import evaluation, lifecycle, submission
 from edgedyno.controller.leadership import Leadership
-from edgedyno.controller.store import boards, executions, jobs
+from edgedyno.controller.rollout import steps
+from edgedyno.controller.rollout.conductor import Conductor
+from edgedyno.controller.store import boards, executions, jobs, rollouts
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import Failure, ResolvedJob
 
@@ -64,6 +66,15 @@ class Scheduler:
         self._needs_reduce_range = needs_reduce_range
         self._wanted_formats = wanted_formats
         self._leadership = leadership or Leadership(database.engine)
+        self._conductor = Conductor(
+            database,
+            laboratory,
+            clock,
+            presence,
+            ring,
+            needs_reduce_range=needs_reduce_range,
+            wanted_formats=wanted_formats,
+        )
         self._wake = asyncio.Event()
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._scoring: asyncio.Task[None] | None = None
@@ -81,7 +92,8 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Tell whether builds or scores are under way."""
-        return bool(self._builds) or (self._scoring is not None and not self._scoring.done())
+        scores = self._scoring is not None and not self._scoring.done()
+        return bool(self._builds) or scores or self._conductor.busy
 
     def wake(self) -> None:
         """Have the scheduler look now."""
@@ -114,6 +126,7 @@ class Scheduler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._conductor.close()
         self._leadership.release()
 
     async def submit(self, resolved: ResolvedJob, has: Callable[[str], bool]) -> tuple[str, list[str]]:
@@ -124,17 +137,33 @@ class Scheduler:
             resolved,
             needs_reduce_range=self._needs_reduce_range,
             now_seconds=self._clock.now(),
+            utc=self._clock.utc(),
         )
         log.info("job submitted", extra={"job": job, "boards": len(chosen)})
         self.wake()
         return job, chosen
 
     async def cancel(self, job: str) -> None:
-        """Cancel a job."""
-        touched = await self._database.write(lifecycle.cancel, job, self._clock.now())
+        """Cancel a job, or a series with its runs."""
+        touched = await self._database.write(steps.cancel, job, self._clock.now())
         if job in self._builds:
             self._builds[job].cancel()
         log.info("job canceled", extra={"job": job})
+        self._ring(touched)
+        self.wake()
+
+    async def pause(self, job: str) -> None:
+        """Let nothing more of a job or series start."""
+        await self._database.write(steps.pause, job)
+        log.info("job paused", extra={"job": job})
+        self.wake()
+
+    async def resume(self, job: str) -> None:
+        """Let a paused job or series go on."""
+        touched = await self._database.write(
+            steps.resume, job, now_seconds=self._clock.now(), utc=self._clock.utc()
+        )
+        log.info("job resumed", extra={"job": job, "boards": len(touched)})
         self._ring(touched)
         self.wake()
 
@@ -152,6 +181,7 @@ class Scheduler:
             await self._database.read(self._clock.load)
             return
         await self._save_heard()
+        await self._conductor.tick()
         live = await self._database.read(executions.live)
         self._ring_those_whose_time_has_come(live)
         if live:
@@ -190,8 +220,9 @@ class Scheduler:
         for board, at_seconds in self._presence.heard().items():
             heard[board] = max(heard.get(board, 0.0), at_seconds)
         now_seconds = self._clock.now()
+        held = await self._database.read(rollouts.held_back)
         changes = lifecycle.due(
-            live,
+            [execution for execution in live if execution.execution not in held],
             timeouts=self._timeouts,
             heard=heard,
             now_seconds=now_seconds,
@@ -283,11 +314,15 @@ class Scheduler:
         self.wake()
 
     async def _conclude(self, job: str) -> None:
-        """End a job that is complete, with its verdicts made, so that metrics can show them."""
-        if not await self._database.write(lifecycle.settle_job, job):
+        """End a job that is complete, with its verdicts made, so that metrics can show them.
+
+        A continuous job does not end; it has verdicts whenever nothing of it is under way.
+        """
+        if await self._database.write(lifecycle.settle_job, job):
+            log.info("job ended", extra={"job": job})
+            self._timeouts.pop(job, None)
+        elif not await self._database.read(rollouts.rests, job):
             return
-        log.info("job ended", extra={"job": job})
-        self._timeouts.pop(job, None)
         try:
             await evaluation.verdicts_of(self._database, self._laboratory, job)
         except EdgedynoError as error:
@@ -300,7 +335,12 @@ class Scheduler:
 
 def _complete_jobs(connection: Connection) -> list[str]:
     """Return open jobs whose executions have all ended and been scored."""
-    open_jobs = [job.job for job in jobs.read_jobs(connection, states=jobs.OPEN_STATES)]
+    going_on = {job.job for job in rollouts.read_held_back(connection, jobs.OPEN_STATES) if job.goes_on}
+    open_jobs = [
+        job.job
+        for job in jobs.read_jobs(connection, states=jobs.OPEN_STATES)
+        if job.cancel_requested or job.job not in going_on
+    ]
     busy = {
         execution.job
         for execution in executions.of_jobs(connection, open_jobs)

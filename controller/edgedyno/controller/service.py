@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from edgedyno.controller.api.app import make_app
 from edgedyno.controller.api.parts import Parts
 from edgedyno.controller.claim import Claim, fleet_of
-from edgedyno.controller.clock import FleetClock
+from edgedyno.controller.clock import FleetClock, wall_clock
 from edgedyno.controller.doorbell import Doorbell
 from edgedyno.controller.exporter import FleetCollector, ServiceState
 from edgedyno.controller.inbox import Inbox
@@ -23,6 +23,7 @@ from edgedyno.controller.leadership import DataDirLock
 from edgedyno.controller.link import Link
 from edgedyno.controller.presence import Presence
 from edgedyno.controller.reception import Reception, Step
+from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.scheduler import Scheduler
 from edgedyno.controller.security.keeper import Keeper, api_names
 from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
@@ -32,6 +33,7 @@ from edgedyno.controller.store.migrate import migrate
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import AsyncIterator, Callable
 
     from edgedyno.controller.config import ControllerConfig
@@ -51,10 +53,12 @@ class Service:
         *,
         laboratory: Laboratory | None = None,
         needs_reduce_range: ReduceRange | None = None,
+        utc: Callable[[], dt.datetime] = wall_clock,
     ) -> None:
         self._config = config
         self._laboratory = laboratory or ChildLaboratory(config.artifacts_dir, builders=config.builders)
         self._needs_reduce_range = needs_reduce_range or _needs_reduce_range
+        self._utc = utc
         self._tasks: list[asyncio.Task[None]] = []
         self.keeper: Keeper | None = None
         """Of certificates, where TLS is configured; known while the service runs."""
@@ -123,7 +127,7 @@ class Service:
     ) -> None:
         config = self._config
         loop = asyncio.get_running_loop()
-        clock = FleetClock()
+        clock = FleetClock(utc=self._utc)
         await database.read(clock.load)
         claim = Claim(await database.write(fleet_of), clock.now)
         presence = Presence(clock.now)
@@ -143,7 +147,7 @@ class Service:
             if keeper is not None:
                 keeper.broker_came()
 
-        doorbell = Doorbell(database, link.send, clock.now)
+        doorbell = Doorbell(database, link.send, clock.now, lambda: moment_of(clock, presence))
         scheduler = Scheduler(
             database,
             self._laboratory,

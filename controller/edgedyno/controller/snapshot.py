@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from edgedyno.controller.exporter import Cell, ServiceState, Snapshot, cell_of
 from edgedyno.controller.lab.siblings import Quantity, compare_boards
+from edgedyno.controller.rollout.metrics import read_views
+from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.store import boards, executions, jobs, results
 from edgedyno.controller.verdict_metrics import ToldGroup, ToldVerdict
 from edgedyno.core.result import Conditions, Result
@@ -83,6 +85,7 @@ class SnapshotTaker:
             groups=[group for one in told.values() if one for group in one.groups],
             service=self._service(),
             outliers=self._outliers(cells, known),
+            rollouts=read_views(connection, moment_of(self._clock, self._presence)),
         )
 
     def _cells(

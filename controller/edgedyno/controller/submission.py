@@ -6,19 +6,26 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from edgedyno.controller.rollout.check import check_spec
+from edgedyno.controller.rollout.cron import next_after
+from edgedyno.controller.rollout.holds import in_utc
+from edgedyno.controller.rollout.targets import check_groups, choose, choose_some
+from edgedyno.controller.rollout.waves import divide
 from edgedyno.controller.store import executions, jobs
-from edgedyno.controller.store.boards import Board, read_boards
+from edgedyno.controller.store.boards import read_boards
+from edgedyno.controller.store.groups import read_groups
 from edgedyno.core.board import RuntimeInfo
-from edgedyno.core.document import nearest
 from edgedyno.core.errors import UnsupportedError
 from edgedyno.core.manifest import ResolvedJob
+from edgedyno.core.rollout import Cron
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from sqlalchemy import Connection
 
-    from edgedyno.core.job import BoardSelector
+    from edgedyno.controller.store.boards import Board
+    from edgedyno.core.job import JobSpec
 
 ReduceRange = Callable[[list[str]], bool]
 WantedFormats = Callable[[ResolvedJob, list[RuntimeInfo]], list[str]]
@@ -47,50 +54,74 @@ def check_files(resolved: ResolvedJob, has: Callable[[str], bool]) -> None:
         )
 
 
-def select_boards(boards: list[Board], wanted: BoardSelector) -> list[Board]:
-    """Return the boards that are named, or carry all the labels, or every one; drained ones get no job.
-
-    Raises UnsupportedError when a named board is unknown or drained, or when none matches.
-    """
-    by_name = {board.board: board for board in boards}
-    for name in wanted.ids:
-        if name not in by_name:
-            raise UnsupportedError(
-                f"boards.ids: found no board {name!r}{nearest(name, by_name)}", code="board.unknown"
-            )
-        if by_name[name].drained:
-            raise UnsupportedError(f"boards.ids: the board {name!r} is drained", code="board.drained")
-    chosen = [board for board in boards if not board.drained and _matches(board, wanted)]
-    if not chosen:
-        known = ", ".join(sorted(by_name)[:10]) or "none"
-        raise UnsupportedError(
-            f"boards: none matches {msgspec.json.encode(wanted).decode()}; boards known: {known}",
-            code="board.none",
-        )
-    return chosen
-
-
-def _matches(board: Board, wanted: BoardSelector) -> bool:
-    by_labels = bool(wanted.labels) and wanted.labels.items() <= board.labels.items()
-    return wanted.all or board.board in wanted.ids or by_labels
-
-
 def submit(
-    connection: Connection, resolved: ResolvedJob, *, needs_reduce_range: ReduceRange, now_seconds: float
+    connection: Connection,
+    resolved: ResolvedJob,
+    *,
+    needs_reduce_range: ReduceRange,
+    now_seconds: float,
+    utc: dt.datetime,
 ) -> tuple[str, list[str]]:
-    """Queue a job on its boards and return its id and theirs."""
-    chosen = select_boards(read_boards(connection), resolved.spec.boards)
-    job = f"{resolved.spec.name}-{secrets.token_hex(3)}"
-    reduce = {
-        board.board: needs_reduce_range(board.capabilities.cpu.features if board.capabilities else [])
-        for board in chosen
-    }
-    jobs.insert_job(connection, job, resolved, reduce_ranges=set(reduce.values()))
-    for board, reduce_range in reduce.items():
-        executions.insert_execution(
-            connection, job=job, board=board, reduce_range=reduce_range, now_seconds=now_seconds
+    """Queue a job on its boards, or begin its series; return its id and the boards that it goes to, as they are now.
+
+    Raises ConfigError or UnsupportedError when its boards, waves or times cannot be meant.
+    """
+    check_spec(resolved.spec)
+    if not isinstance(resolved.spec.schedule, Cron):
+        return submit_run(
+            connection, resolved, needs_reduce_range=needs_reduce_range, now_seconds=now_seconds
         )
+    waves = plan_waves(connection, resolved.spec)
+    job = _new_id(resolved)
+    next_at = in_utc(next_after(resolved.spec.schedule, utc))
+    jobs.insert_job(connection, job, resolved, reduce_ranges=set(), state="scheduled", next_at_utc=next_at)
+    return job, [board for wave in waves for board in wave]
+
+
+def submit_run(
+    connection: Connection,
+    resolved: ResolvedJob,
+    *,
+    needs_reduce_range: ReduceRange,
+    now_seconds: float,
+    series: str | None = None,
+) -> tuple[str, list[str]]:
+    """Queue a job on its boards, whatever its schedule; return its id and its boards."""
+    waves = plan_waves(connection, resolved.spec)
+    boards = {board.board: board for board in read_boards(connection)}
+    reduce = {name: reduces(boards[name], needs_reduce_range) for wave in waves for name in wave}
+    job = _new_id(resolved)
+    jobs.insert_job(connection, job, resolved, reduce_ranges=set(reduce.values()), series=series)
+    for number, wave in enumerate(waves):
+        for name in wave:
+            executions.insert_execution(
+                connection,
+                job=job,
+                board=name,
+                reduce_range=reduce[name],
+                now_seconds=now_seconds,
+                wave=number,
+            )
     return job, list(reduce)
+
+
+def plan_waves(connection: Connection, spec: JobSpec) -> list[list[str]]:
+    """Return the boards of a job by wave, as they would be now; a continuous job may have none yet."""
+    boards, groups = read_boards(connection), read_groups(connection)
+    if spec.schedule == "continuous":
+        check_groups(spec.boards, groups)
+        chosen = choose(boards, spec.boards, groups).chosen
+        return divide(chosen, spec.rollout, groups) if chosen else [[]]
+    return divide(choose_some(boards, spec.boards, groups).chosen, spec.rollout, groups)
+
+
+def reduces(board: Board, needs_reduce_range: ReduceRange) -> bool:
+    """Tell whether a board's CPU needs INT8 of reduced range."""
+    return needs_reduce_range(board.capabilities.cpu.features if board.capabilities else [])
+
+
+def _new_id(resolved: ResolvedJob) -> str:
+    return f"{resolved.spec.name}-{secrets.token_hex(3)}"
 
 
 def formats_of(

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from edgedyno.core.profile import DatasetProfile, ModelProfile, Name
+from edgedyno.core.rollout import Rollout, Schedule, Window
+from edgedyno.core.targets import BoardSelector
 from edgedyno.core.units import Bytes, Joules, PerSecond, Ratio, Seconds, Watts
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -17,14 +19,6 @@ _POSITIVE = Meta(gt=0)
 # An interval as wide as the value itself tells nothing: beyond 50 % a typing error is likelier (2 for 2%).
 _PRECISION = Meta(gt=0, le=0.5)
 _RETRIES = Meta(ge=0, le=20)
-
-
-class BoardSelector(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which boards: by id, by labels (all of them must match), or every one."""
-
-    ids: list[str] = []
-    labels: dict[str, str] = {}
-    all: bool = False
 
 
 class FixedRate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,3 +135,10 @@ class JobSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     retry: Retry = Retry()
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     """Of two jobs that wait for a board the higher one goes first; what runs is never interrupted."""
+    rollout: Rollout | None = None
+    """Without it every board may have the job at once."""
+    schedule: Schedule | None = None
+    windows: list[Window] = []
+    """Outside of them nothing new starts; what runs goes on. Empty: at any time."""
+    only_when_idle: bool = False
+    """Whether a board must be idle before it gets the job: see docs/rollout.md for what that is."""

@@ -15,7 +15,7 @@ from edgedyno.controller.lab.report.conditions import describe_conditions
 from edgedyno.controller.lab.report.reproduce import job_yaml
 from edgedyno.controller.lab.verdict import judge
 from edgedyno.core.document import decode_yaml
-from edgedyno.core.job import BoardSelector, JobSpec, Measure, Require, Sweep
+from edgedyno.core.job import JobSpec, Measure, Require, Sweep
 from edgedyno.core.manifest import ArtifactRef, Failure, Image, ResolvedJob
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
 from edgedyno.core.result import (
@@ -27,6 +27,7 @@ from edgedyno.core.result import (
     Soak,
     StageSummary,
 )
+from edgedyno.core.targets import BoardSelector
 from tests.controller.synthetic import SWEEP, Lab, Trial, failed, metered, sha256, skipped
 
 if TYPE_CHECKING:

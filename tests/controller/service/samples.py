@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edgedyno.core.board import Capabilities, Cluster, Cpu, PowerSource, RuntimeInfo, ThrottleSource
-from edgedyno.core.job import BoardSelector, JobSpec, Retry, Sweep, Timeouts
+from edgedyno.core.job import JobSpec, Retry, Sweep, Timeouts
 from edgedyno.core.manifest import ArtifactRef, Image, ResolvedJob
 from edgedyno.core.messages import ResultMessage
 from edgedyno.core.profile import InputSpec, ModelProfile, OutputSpec
@@ -21,6 +21,7 @@ from edgedyno.core.result import (
     Result,
     Validity,
 )
+from edgedyno.core.targets import BoardSelector
 
 MODEL_BYTES = b"the source model's bytes"
 IMAGE_BYTES = b"an image's bytes"

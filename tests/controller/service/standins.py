@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import queue
 import socket
@@ -253,3 +254,14 @@ class Clock:
     def __call__(self) -> float:
         """Return the time."""
         return self.seconds
+
+
+class WallClock:
+    """A time of day that a test moves: noon of a Monday in winter."""
+
+    def __init__(self) -> None:
+        self.utc = dt.datetime(2024, 1, 15, 12, tzinfo=dt.timezone.utc)
+
+    def __call__(self) -> dt.datetime:
+        """Return the time."""
+        return self.utc

@@ -13,15 +13,17 @@ from edgedyno.controller import lifecycle, requests
 from edgedyno.controller.clock import FleetClock
 from edgedyno.controller.lab.variants import wanted_formats
 from edgedyno.controller.presence import Presence
+from edgedyno.controller.rollout.moment import Moment, moment_of
 from edgedyno.controller.scheduler import Scheduler
 from edgedyno.controller.store import executions, jobs
 from edgedyno.controller.store.boards import add_board, change_board, take_caps, take_state
 from edgedyno.core.board import RuntimeInfo
 from edgedyno.core.errors import RunError, UnsupportedError
-from edgedyno.core.job import BoardSelector, Timeouts
+from edgedyno.core.job import Timeouts
 from edgedyno.core.messages import Caps, Get, Next, Renew, Response, State, Update
+from edgedyno.core.targets import BoardSelector
 from tests.controller.service.samples import capabilities, resolved_job
-from tests.controller.service.standins import Clock, ScriptedLaboratory
+from tests.controller.service.standins import Clock, ScriptedLaboratory, WallClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -41,7 +43,8 @@ class Fleet:
         self.database = database
         self.laboratory = laboratory
         self.time = Clock()
-        self.clock = FleetClock(self.time)
+        self.wall = WallClock()
+        self.clock = FleetClock(self.time, self.wall)
         self.presence = Presence(self.clock.now)
         self.rung: list[str] = []
         self.scheduler = Scheduler(
@@ -90,8 +93,13 @@ class Fleet:
             make(f"r{self._requests}"),
             now_seconds=self.clock.now(),
             lease_seconds=LEASE,
+            moment=self.moment(),
         )
         return answer.response
+
+    def moment(self) -> Moment:
+        """Look at the world."""
+        return moment_of(self.clock, self.presence)
 
     def next(self, board: str = "a") -> Response:
         """Ask for work."""

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from edgedyno.controller.api import artifacts, boards, enrolment, health, jobs, siblings
+from edgedyno.controller.api import artifacts, boards, enrolment, groups, health, jobs, siblings
 from edgedyno.controller.api.errors import HANDLERS
 from edgedyno.controller.web import pages
 
@@ -44,8 +44,11 @@ def _api() -> list[BaseRoute]:
         Route("/artifacts/{sha256}", artifacts.put, methods=["PUT"]),
         Route("/jobs", jobs.submit, methods=["POST"]),
         Route("/jobs", jobs.list_all),
+        Route("/jobs/plan", jobs.plan, methods=["POST"]),
         Route("/jobs/{job}", jobs.show),
         Route("/jobs/{job}/cancel", jobs.cancel, methods=["POST"]),
+        Route("/jobs/{job}/pause", jobs.pause, methods=["POST"]),
+        Route("/jobs/{job}/resume", jobs.resume, methods=["POST"]),
         Route("/jobs/{job}/retry", jobs.retry, methods=["POST"]),
         Route("/jobs/{job}/verdict", jobs.verdict),
         Route("/jobs/{job}/report", jobs.report),
@@ -61,6 +64,10 @@ def _api() -> list[BaseRoute]:
         Route("/boards/{board}", boards.show, methods=["GET"]),
         Route("/boards/{board}", boards.change, methods=["PATCH"]),
         Route("/boards/{board}", boards.remove, methods=["DELETE"]),
+        Route("/groups", groups.list_all),
+        Route("/groups/{group}", groups.show, methods=["GET"]),
+        Route("/groups/{group}", groups.put, methods=["PUT"]),
+        Route("/groups/{group}", groups.remove, methods=["DELETE"]),
     ]
 
 

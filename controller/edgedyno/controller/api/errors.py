@@ -29,6 +29,9 @@ _BY_CODE = {
     # Well-formed calls that the state of things forbids.
     "job.ended": 409,
     "job.no-retry": 409,
+    "job.paused": 409,
+    "job.not-paused": 409,
+    "group.in-use": 409,
     "artifact.too-large": 413,
     "artifact.wrong-content": 422,
     "disk.full": 507,

@@ -11,9 +11,13 @@ from edgedyno.controller import evaluation
 from edgedyno.controller.api.parts import choice, json_answer, parts_of, read_body
 from edgedyno.controller.lab.language import LANGUAGES
 from edgedyno.controller.lifecycle import find_job
-from edgedyno.controller.store import executions, results
+from edgedyno.controller.rollout.moment import moment_of
+from edgedyno.controller.rollout.plan import plan as make_plan
+from edgedyno.controller.rollout.view import view
+from edgedyno.controller.store import executions, results, rollouts
 from edgedyno.controller.store import jobs as store
 from edgedyno.core.errors import ConfigError
+from edgedyno.core.job import JobSpec
 from edgedyno.core.manifest import ResolvedJob, Variant
 
 if TYPE_CHECKING:
@@ -23,9 +27,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from edgedyno.controller.api.parts import Parts
+    from edgedyno.controller.rollout.moment import Moment
+    from edgedyno.controller.rollout.view import RolloutView
     from edgedyno.controller.store.executions import Execution
     from edgedyno.controller.store.jobs import Job
 
+_ROLLOUTS = 1000
 FILTERS = ("job", "board", "execution")
 
 
@@ -40,7 +47,16 @@ async def submit(request: Request) -> Response:
 async def list_all(request: Request) -> Response:
     """List the newest jobs, without their specifications."""
     parts = parts_of(request)
-    return json_answer({"jobs": await parts.database.read(read_summaries, parts.clock.now())})
+    found = await parts.database.read(read_summaries, parts.clock.now())
+    rolled = await parts.database.read(_read_rollouts, moment_of(parts.clock, parts.presence))
+    return json_answer({"jobs": [{**job, "rollout": rolled.get(job["job"])} for job in found]})
+
+
+async def plan(request: Request) -> Response:
+    """Tell where a job would go, without taking it in."""
+    spec = await read_body(request, JobSpec)
+    parts = parts_of(request)
+    return json_answer(await parts.database.read(make_plan, spec, moment_of(parts.clock, parts.presence)))
 
 
 async def show(request: Request) -> Response:
@@ -49,13 +65,28 @@ async def show(request: Request) -> Response:
 
 
 async def _show(parts: Parts, job: str) -> Response:
-    return json_answer(await parts.database.read(_read_job, job, parts.clock.now()))
+    moment = moment_of(parts.clock, parts.presence)
+    return json_answer(await parts.database.read(_read_job, job, parts.clock.now(), moment))
 
 
 async def cancel(request: Request) -> Response:
     """Cancel a job."""
     parts, job = parts_of(request), request.path_params["job"]
     await parts.scheduler.cancel(job)
+    return await _show(parts, job)
+
+
+async def pause(request: Request) -> Response:
+    """Let nothing more of a job or series start."""
+    parts, job = parts_of(request), request.path_params["job"]
+    await parts.scheduler.pause(job)
+    return await _show(parts, job)
+
+
+async def resume(request: Request) -> Response:
+    """Let a paused job or series go on."""
+    parts, job = parts_of(request), request.path_params["job"]
+    await parts.scheduler.resume(job)
     return await _show(parts, job)
 
 
@@ -144,8 +175,16 @@ def _summary(job: Job, parts: list[Execution], late: Counter[str], now_seconds: 
     }
 
 
-def _read_job(connection: Connection, name: str, now_seconds: float) -> dict[str, Any]:
+def _read_rollouts(connection: Connection, moment: Moment) -> dict[str, RolloutView | None]:
+    return {
+        job.job: view(connection, job, moment, boards=False)
+        for job in rollouts.read_newest(connection, _ROLLOUTS)
+    }
+
+
+def _read_job(connection: Connection, name: str, now_seconds: float, moment: Moment) -> dict[str, Any]:
     job = find_job(connection, name)
+    rolled = rollouts.read_rolled(connection, name)
     variants: list[Variant] = []
     for build in store.read_builds(connection, name):
         variants += [one for one in build.variants or [] if one not in variants]
@@ -156,6 +195,7 @@ def _read_job(connection: Connection, name: str, now_seconds: float) -> dict[str
             executions.late_results(connection, [name]),
             now_seconds,
         ),
+        "rollout": view(connection, rolled, moment, boards=True) if rolled else None,
         "spec": store.read_resolved(connection, name).spec,
         "variants": variants,
     }

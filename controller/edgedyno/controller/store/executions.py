@@ -54,6 +54,8 @@ class Execution(Struct, frozen=True):
     cancel_at_seconds: float | None
     """When the board was asked to stop."""
     earlier: str
+    wave: int
+    """Of its job's rollout, from 0."""
 
     @property
     def ended(self) -> bool:
@@ -98,7 +100,7 @@ class Execution(Struct, frozen=True):
 
 
 def insert_execution(
-    connection: Connection, *, job: str, board: str, reduce_range: bool, now_seconds: float
+    connection: Connection, *, job: str, board: str, reduce_range: bool, now_seconds: float, wave: int = 0
 ) -> str:
     """Queue a job on a board and return the execution's id."""
     execution = f"{job}.{board}"
@@ -117,6 +119,7 @@ def insert_execution(
             results_count=0,
             scored=False,
             scoring_round=0,
+            wave=wave,
         )
     )
     return execution
@@ -159,32 +162,34 @@ def unscored(connection: Connection, limit: int = 100) -> list[Execution]:
     return _all(connection, query.order_by(executions.c.position).limit(limit))
 
 
-def head_of_board(
-    connection: Connection, board: str, *, now_seconds: float, lock: bool = False
-) -> Execution | None:
-    """Return what this board should do: what it runs, else the head of its queue.
+def running_on(connection: Connection, board: str, *, lock: bool = False) -> Execution | None:
+    """Return what this board runs."""
+    query = select(executions).where(executions.c.board == board, executions.c.state == "IN_PROGRESS")
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    return _execution(row) if row else None
 
-    In the queue are executions of jobs that are built, whose time has come, of the highest priority first and then
-    in the order of submission; a drained or removed board has none.
+
+def queue_of(connection: Connection, board: str, *, now_seconds: float) -> list[Execution]:
+    """Return what waits for this board, in the order in which it should be run.
+
+    These are executions of jobs that are built, whose time has come, of the highest priority first and then in the
+    order of submission; a drained or removed board has none. What else holds them back is in `rollout.gate`.
     """
-    waits = (
-        (executions.c.state == "QUEUED")
-        & (jobs.c.state == "active")
-        & ~boards.c.drained
-        & ~boards.c.removed
-        & or_(executions.c.not_before_seconds.is_(None), executions.c.not_before_seconds <= now_seconds)
-    )
     query = (
         select(executions)
         .join(jobs, jobs.c.job == executions.c.job)
         .join(boards, boards.c.board == executions.c.board)
-        .where(executions.c.board == board, or_(executions.c.state == "IN_PROGRESS", waits))
-        # IN_PROGRESS sorts before QUEUED
-        .order_by(executions.c.state, jobs.c.priority.desc(), executions.c.position)
-        .limit(1)
+        .where(
+            executions.c.board == board,
+            executions.c.state == "QUEUED",
+            jobs.c.state == "active",
+            ~boards.c.drained,
+            ~boards.c.removed,
+            or_(executions.c.not_before_seconds.is_(None), executions.c.not_before_seconds <= now_seconds),
+        )
+        .order_by(jobs.c.priority.desc(), executions.c.position)
     )
-    row = connection.execute(query.with_for_update(of=executions) if lock else query).first()
-    return _execution(row) if row else None
+    return _all(connection, query)
 
 
 def live_of_board(connection: Connection, board: str) -> list[Execution]:

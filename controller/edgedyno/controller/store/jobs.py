@@ -8,13 +8,16 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
+from edgedyno.controller.rollout.placement import encode_placement, placement_of
 from edgedyno.controller.store.boards import utc_now
+from edgedyno.controller.store.dialect import insert_new
 from edgedyno.controller.store.results import results_key
 from edgedyno.controller.store.tables import builds, jobs
 from edgedyno.core.job import Retry
 from edgedyno.core.manifest import Failure, ResolvedJob, Variant
 
-JobState = Literal["building", "active", "succeeded", "failed", "canceled"]
+JobState = Literal["scheduled", "building", "active", "succeeded", "failed", "canceled"]
+"""`scheduled` is a series, whose runs are jobs of their own."""
 VERDICTS_FORM = "2"
 """Of the stored verdicts: what an older version stored is made anew."""
 OPEN_STATES = ("building", "active")
@@ -57,18 +60,30 @@ _COLUMNS = (
 )
 
 
-def insert_job(connection: Connection, job: str, resolved: ResolvedJob, *, reduce_ranges: set[bool]) -> None:
-    """Add a job in state building, with one pending build for each kind of CPU among its boards."""
+def insert_job(
+    connection: Connection,
+    job: str,
+    resolved: ResolvedJob,
+    *,
+    reduce_ranges: set[bool],
+    state: JobState = "building",
+    series: str | None = None,
+    next_at_utc: str | None = None,
+) -> None:
+    """Add a job to be built, with one pending build for each kind of CPU among its boards, or a series."""
     connection.execute(
         insert(jobs).values(
             job=job,
             name=resolved.spec.name,
-            state="building",
+            state=state,
             created_utc=utc_now(),
             resolved=msgspec.json.encode(resolved).decode(),
             cancel_requested=False,
             priority=resolved.spec.priority,
             retry=msgspec.json.encode(resolved.spec.retry).decode(),
+            placement=encode_placement(placement_of(resolved.spec)),
+            series=series,
+            next_at_utc=next_at_utc,
         )
     )
     for reduce_range in sorted(reduce_ranges):
@@ -143,6 +158,11 @@ def finish_build(
         .where(builds.c.job == job, builds.c.reduce_range == reduce_range)
         .values(variants=msgspec.json.encode(variants).decode(), seconds=seconds)
     )
+
+
+def add_build(connection: Connection, job: str, *, reduce_range: bool) -> None:
+    """Add a pending build unless it is there."""
+    connection.execute(insert_new(connection, builds).values(job=job, reduce_range=reduce_range))
 
 
 def forget_builds(connection: Connection, job: str, *, reduce_ranges: set[bool]) -> None:

@@ -59,6 +59,14 @@ boards = Table(
     Column("removed", Boolean, nullable=False, server_default=false()),
 )
 
+board_groups = Table(
+    "board_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("selector", Text, nullable=False),
+    Column("changed_utc", String(40), nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -74,7 +82,13 @@ jobs = Table(
     Column("verdicts_key", String(64)),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("retry", Text, nullable=False, server_default="{}"),
+    Column("placement", Text),
+    Column("standing", Text),
+    Column("held_since_seconds", Float),
+    Column("series", String(80)),
+    Column("next_at_utc", String(40)),
     Index("ix_jobs_state", "state"),
+    Index("ix_jobs_series", "series"),
 )
 
 builds = Table(
@@ -114,6 +128,7 @@ executions = Table(
     Column("not_before_seconds", Float),
     Column("cancel_at_seconds", Float),
     Column("earlier", Text, nullable=False, server_default="[]"),
+    Column("wave", Integer, nullable=False, server_default="0"),
     Index("ix_executions_board_state", "board", "state"),
     Index("ix_executions_job", "job"),
     # A board runs one execution at a time, whatever replicas do at the same moment.
