@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Undo = Callable[[], None]
 
+RUNNER, WORKER = "injected\0runner", "worker/bootstrap.py"
 CLOCK_STEPS_SECONDS = (-3600.0 * 24 * 365, -3600.0, -5.0, 5.0, 3600.0, 3600.0 * 24 * 365)
 NOTHING_TO_UNDO: Undo = lambda: None  # noqa: E731 one line says it
 
@@ -122,14 +123,14 @@ def _reboot(faults: Faults, planned: Planned) -> Undo | None:
     )
 
 
-def _signal_below(position: int, number: int) -> Callable[[Faults, Planned], Undo | None]:
-    """Send a signal to what an agent started: the runner is the first, its newest worker the last."""
+def _signal_below(word: str, number: int) -> Callable[[Faults, Planned], Undo | None]:
+    """Send a signal to the newest of the processes that an agent has started with `word` in its command."""
 
     def begin(faults: Faults, planned: Planned) -> Undo | None:
         for board in faults.boards(planned):
-            pids = [pid for pid in board.agent.below() if _is(pid, "measure" if position == 0 else "worker")]
+            pids = [pid for pid in board.agent.below() if _runs(pid, word)]
             with contextlib.suppress(ProcessLookupError, IndexError):
-                pid = pids[position]
+                pid = pids[-1]
                 os.kill(pid, number)
                 return lambda: _continue(pid)
         return None
@@ -137,7 +138,7 @@ def _signal_below(position: int, number: int) -> Callable[[Faults, Planned], Und
     return begin
 
 
-def _is(pid: int, word: str) -> bool:
+def _runs(pid: int, word: str) -> bool:
     with contextlib.suppress(OSError):
         return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
@@ -337,10 +338,10 @@ KINDS: dict[str, Kind] = {
     "agent killed": Kind(3, _kill_agent),
     "agent ended": Kind(1, _end_agent),
     "agent paused beyond its lease": Kind(1.5, _pause_agent),
-    "runner killed": Kind(2, _signal_below(0, signal.SIGKILL)),
-    "runner paused": Kind(1, _signal_below(0, signal.SIGSTOP)),
-    "worker killed": Kind(3, _signal_below(-1, signal.SIGKILL)),
-    "worker paused": Kind(1, _signal_below(-1, signal.SIGSTOP)),
+    "runner killed": Kind(2, _signal_below(RUNNER, signal.SIGKILL)),
+    "runner paused": Kind(1, _signal_below(RUNNER, signal.SIGSTOP)),
+    "worker killed": Kind(3, _signal_below(WORKER, signal.SIGKILL)),
+    "worker paused": Kind(1, _signal_below(WORKER, signal.SIGSTOP)),
     "board rebooted": Kind(1.5, _reboot),
     "controller killed": Kind(1, _kill_controller),
     "controller ended": Kind(0.4, _end_controller),
