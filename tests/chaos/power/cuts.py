@@ -23,7 +23,7 @@ class Life:
         (self._home / "state").mkdir(parents=True)
         if start is not None:
             shutil.copytree(start, self._home, dirs_exist_ok=True)
-        self._first = Disk(self._home)
+        self._first = Disk(self._home, copies=folder / "copies", rewritten="state")
         marks, log = folder / "marks", folder / "calls"
         module = [sys.executable, "-m", "tests.chaos.power.workload"]
         trace([*module, str(self._home), str(marks), str(seed), str(steps), *safety], log)

@@ -25,8 +25,12 @@ class _File:
         self.safe = bytearray(content)
         self.pending: list[tuple[int, bytes] | int] = []
         """Writes at an offset, or new sizes, since the file was last synced."""
+        self.copy: Path | None = None
+        """A file that holds `safe`."""
 
     def sync(self) -> None:
+        if self.pending:
+            self.copy = None
         for change in self.pending:
             _apply(self.safe, change)
         self.pending.clear()
@@ -62,14 +66,21 @@ def _apply(content: bytearray, change: tuple[int, bytes] | int) -> None:
 
 
 class Disk:
-    """The files under one folder."""
+    """The files under one folder.
 
-    def __init__(self, folder: Path) -> None:
+    Safe files outside of `rewritten`, which nobody writes in place, are kept in `copies` and linked.
+    """
+
+    def __init__(self, folder: Path, *, copies: Path, rewritten: str) -> None:
         self._root = str(folder)
+        self._copies = copies
+        self._rewritten = f"{folder}/{rewritten}/"
+        copies.mkdir()
         self._names = {str(path): _File(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
         self._safe_names = dict(self._names)
         self._pending_names: list[tuple[str, _File | None]] = []
         self._positions: dict[int, int] = {}
+        self._count = 0
 
     def apply(self, call: Call) -> None:
         """Do what a call did."""
@@ -146,7 +157,17 @@ class Disk:
         for path, file in names.items():
             place = target / os.path.relpath(path, self._root)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(file.survive(chance, share))
+            if file.pending or path.startswith(self._rewritten):
+                _write(place, file.survive(chance, share))
+            else:
+                place.hardlink_to(self._copy_of(file))
+
+    def _copy_of(self, file: _File) -> Path:
+        if file.copy is None:
+            file.copy = self._copies / str(self._count)
+            self._count += 1
+            _write(file.copy, bytes(file.safe))
+        return file.copy
 
 
 def _give(names: dict[str, _File], path: str, file: _File | None) -> None:
@@ -154,3 +175,12 @@ def _give(names: dict[str, _File], path: str, file: _File | None) -> None:
         names.pop(path, None)
     else:
         names[path] = file
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file; one of zeros, such as reserved space, without its blocks."""
+    with path.open("wb") as file:
+        if content and content == bytes(len(content)):
+            file.truncate(len(content))
+        else:
+            file.write(content)

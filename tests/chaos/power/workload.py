@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import random
 import sys
@@ -124,6 +125,7 @@ class Workload:
 
 def main() -> None:
     """Run the steps; a fifth argument is the safety that SQLite is to have, for seeing what is lost without."""
+    logging.disable(logging.ERROR)  # scripted refusals
     folder, marks, seed, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     work = Workload(folder, seed)
     for synchronous in sys.argv[5:]:
