@@ -47,8 +47,10 @@ class Account(Struct):
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was lost, doubled, stuck or left behind, and nothing grew."""
-        return not (self.lost or self.doubled or self.stuck or self.left_behind or self.grown)
+        """Whether there was something to lose, and nothing was lost, doubled, stuck or left behind, or grew."""
+        return self.promised > 0 and not (
+            self.lost or self.doubled or self.stuck or self.left_behind or self.grown
+        )
 
     @property
     def grown(self) -> list[str]:

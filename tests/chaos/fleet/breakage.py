@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 VARIANTS = ("ack before commit", "outbox emptied before ack", "no fencing")
-STORED_LATE_SECONDS = 2.0
+STORED_LATE_SECONDS = 4.0
 
 
 def spoil_controller(variant: str) -> None:

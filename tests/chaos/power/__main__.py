@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.chaos.power.cuts import simulate
 
@@ -15,10 +18,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuts", type=int, default=15_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--chains", type=int, default=os.cpu_count() or 1, help="lives led at the same time")
     options = parser.parse_args()
-    logging.disable(logging.ERROR)  # scripted refusals
     began = time.monotonic()
-    outcomes = simulate(options.cuts, options.seed)
+    chains = [
+        (options.cuts // options.chains + (number < options.cuts % options.chains), options.seed + number)
+        for number in range(options.chains)
+    ]
+    outcomes: Counter[str] = Counter()
+    with ProcessPoolExecutor(initializer=logging.disable, initargs=(logging.ERROR,)) as pool:
+        for found in pool.map(simulate, *zip(*chains, strict=True)):
+            outcomes += found
     print(f"seed {options.seed}: {sum(outcomes.values())} power cuts in {time.monotonic() - began:.0f} s")
     for name in ("kept", "lost or changed", "artifact lost", "corrupt"):
         print(f"{name:16} {outcomes[name]:6}")
