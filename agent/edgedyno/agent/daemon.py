@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from edgedyno.agent.allegiance import Allegiance
 from edgedyno.agent.artifacts import ArtifactCache
 from edgedyno.agent.assignment import Assignment, read_assignment
-from edgedyno.agent.database import Database
+from edgedyno.agent.database import Database, StorageError
 from edgedyno.agent.delivery import Delivery
 from edgedyno.agent.dialogue import Dialogue, Operation, new_request_id
 from edgedyno.agent.events import (
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from edgedyno.agent.config import AgentConfig
     from edgedyno.core.board import Capabilities
     from edgedyno.core.manifest import Manifest
+    from edgedyno.core.messages import ExecutionRecord, Lease
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ log = logging.getLogger(__name__)
 ASK_AGAIN_SECONDS = 300.0
 # For results that still wait when the agent is told to end; what does not make it stays in the outbox.
 FLUSH_SECONDS = 5.0
+# Somebody may free a full disk at any time, and nothing tells of it.
+DISK_AGAIN_SECONDS = 15.0
 NEVER = float("inf")
 
 
@@ -363,12 +366,16 @@ class Daemon:
         )
         if busy or self._stopping or not self._link.connected:
             return
+        again_seconds = ASK_AGAIN_SECONDS
         if not self._outbox.accepts_runs:
             log.warning("no new execution: %d results wait for the controller", self._outbox.depth)
+        elif not self._database.has_room():
+            log.error("no new execution: the disk is full")
+            again_seconds = DISK_AGAIN_SECONDS
         else:
             self._dialogue.ask(Next(request_id=new_request_id()))
         self._rung = False
-        self._ask_again_at = self._clock() + ASK_AGAIN_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 no secret
+        self._ask_again_at = self._clock() + again_seconds * random.uniform(0.8, 1.2)  # noqa: S311 no secret
 
     def _take_assignment(self, assignment: Assignment) -> None:
         if not self._dialogue.close("next", assignment.response.request_id) or self._stopping:
@@ -382,9 +389,16 @@ class Daemon:
         elif (
             assignment.manifest is not None and assignment.record is not None and assignment.lease is not None
         ):
-            self._execution = Execution.begin(
-                self._surroundings, assignment.record, assignment.lease, assignment.manifest
-            )
+            self._begin_execution(assignment.record, assignment.lease, assignment.manifest)
+
+    def _begin_execution(self, record: ExecutionRecord, lease: Lease, manifest: Manifest) -> None:
+        try:
+            self._execution = Execution.begin(self._surroundings, record, lease, manifest)
+        except (StorageError, OSError) as error:
+            # Its lease ends, and it is asked for again.
+            log.error("execution %s cannot begin: %s", record.execution, error)  # noqa: TRY400 the disk's fault
+            self._ask_again_at = self._clock() + DISK_AGAIN_SECONDS
+        else:
             self._show_state()
 
     def _fetch(self, ticket: int, manifest: Manifest, stop: threading.Event) -> None:

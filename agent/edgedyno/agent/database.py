@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -63,7 +64,7 @@ class Database:
 
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
-            return self._open()
+            return self._open_reserved()
         except sqlite3.OperationalError as error:
             raise ConfigError(f"{self.path}: cannot be opened: {error}", code="storage.open") from error
         except sqlite3.DatabaseError:
@@ -72,6 +73,16 @@ class Database:
             self.path.rename(aside)
             for suffix in ("-wal", "-shm"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            return self._open()
+
+    def _open_reserved(self) -> sqlite3.Connection:
+        """Open the file; give up the reserved space where the files beside it have no room."""
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            if not self._reserve.exists():
+                raise
+            self._reserve.unlink()
             return self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -132,7 +143,10 @@ class Database:
             self.connection.execute("ROLLBACK")
 
     def write_reserved(self, write: Callable[[], T]) -> T:
-        """Run `write`, which makes one transaction; give up the reserved space if the disk is full."""
+        """Run `write`, which makes one transaction; give up the reserved space if the disk is full.
+
+        For all that what has begun needs to come to its end: only new work is refused on a full disk.
+        """
         try:
             return write()
         except StorageError:
@@ -142,16 +156,22 @@ class Database:
             self._reserve.unlink()
             return write()
 
-    def restore_reserve(self) -> None:
-        """Take up the reserved space (again), if the disk has it."""
+    def restore_reserve(self) -> bool:
+        """Take up the reserved space (again), if the disk has it; False where it has not."""
         if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_BYTES:
-            return
+            return True
         try:
             with self._reserve.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
         except OSError as error:
             self._reserve.unlink(missing_ok=True)
             log.warning("no space to reserve for results in %s: %s", self.folder, error)
+            return False
+        return True
+
+    def has_room(self) -> bool:
+        """Tell whether new work may begin: the reserve is there, and as much again."""
+        return self.restore_reserve() and shutil.disk_usage(self.folder).free >= RESERVE_BYTES
 
     def get_meta(self, key: str) -> str | None:
         """Return what is kept under `key`."""
@@ -160,8 +180,12 @@ class Database:
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep `value` under `key`."""
-        with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+        def write() -> None:
+            with self.transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+        self.write_reserved(write)
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ Every method is called in the daemon's main thread.
 from __future__ import annotations
 
 import enum
+import errno
 import logging
 import shutil
 import threading
@@ -43,6 +44,7 @@ RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 1.0, 60.0
 # How long to wait when a result could not be written down: for somebody to free the disk, or for acks.
 STORAGE_SECONDS = 60.0
 NEVER = float("inf")
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Everything else on the board keeps still in these.
 QUIET_PHASES = frozenset({"settle", "warm-up", "measure"})
 
@@ -228,7 +230,7 @@ class Execution:
             self._forget()
         elif self._ending is not None:
             self._conclude(*self._ending)
-        elif self._storage_failed:
+        elif self._storage_failed or (self._ended is not None and _is_disk_full(self._ended)):
             self._retry_at = self._s.clock() + STORAGE_SECONDS
         elif self._ended is None:
             self._runner_died(event.returncode)
@@ -314,7 +316,13 @@ class Execution:
         self._reporting.progress = Progress(phase="settle", trials_done=0, trials_total=0)
         try:
             self._watch.start(self._request())
-        except (EdgedynoError, OSError) as error:
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                self._conclude("FAILED", f"runner.start: {error}")
+                return
+            log.error("the runner cannot be started now: %s", error)  # noqa: TRY400 the disk's fault
+            self._retry_at = self._s.clock() + STORAGE_SECONDS
+        except EdgedynoError as error:
             self._conclude("FAILED", f"runner.start: {error}")
 
     def _request(self) -> RunRequest:
@@ -453,3 +461,7 @@ class Execution:
                 self._report_outcome()
             else:
                 self._retry_at = self._s.clock() + RETRY_LAST_SECONDS
+
+
+def _is_disk_full(ended: Ended) -> bool:
+    return ended.failure is not None and ended.failure.code == StorageError.code

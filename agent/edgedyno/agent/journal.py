@@ -114,9 +114,13 @@ class Journal:
 
     def end(self) -> None:
         """Forget the current execution: the controller knows its end."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM execution")
-            connection.execute("DELETE FROM trial")
+
+        def write() -> None:
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM execution")
+                connection.execute("DELETE FROM trial")
+
+        self._database.write_reserved(write)
 
 
 def read_boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:

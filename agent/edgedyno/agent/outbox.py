@@ -118,8 +118,12 @@ class Outbox:
 
     def uploaded(self, sha256: str) -> None:
         """Note that the controller has an artifact, or that it can never have it."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE upload SET done = 1 WHERE sha256 = ?", (sha256,))
+
+        def write() -> None:
+            with self._database.transaction() as connection:
+                connection.execute("UPDATE upload SET done = 1 WHERE sha256 = ?", (sha256,))
+
+        self._database.write_reserved(write)
 
     def artifacts(self) -> set[str]:
         """Return the artifacts that results in the outbox name; their files have to stay."""
@@ -140,10 +144,14 @@ class Outbox:
             self._begin_stream()
             return 0
         before = self.depth
-        with self._database.transaction() as connection:
-            for refusal in ack.refused:
-                self._refuse(refusal)
-            connection.execute("DELETE FROM outbox WHERE seq <= ?", (ack.up_to,))
+
+        def write() -> None:
+            with self._database.transaction() as connection:
+                for refusal in ack.refused:
+                    self._refuse(refusal)
+                connection.execute("DELETE FROM outbox WHERE seq <= ?", (ack.up_to,))
+
+        self._database.write_reserved(write)
         return before - self.depth
 
     def _issued(self) -> int:

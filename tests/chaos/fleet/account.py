@@ -48,8 +48,11 @@ class Account(Struct):
     @property
     def whole(self) -> bool:
         """Whether there was something to lose, and nothing was lost, doubled, stuck or left behind, or grew."""
-        return self.promised > 0 and not (
-            self.lost or self.doubled or self.stuck or self.left_behind or self.grown
+        crashed = [end for end in self.ends if end.startswith("board")]
+        return (
+            self.promised > 0
+            and not crashed
+            and not (self.lost or self.doubled or self.stuck or self.left_behind or self.grown)
         )
 
     @property

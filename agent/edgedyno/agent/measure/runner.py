@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import random
@@ -77,7 +78,8 @@ def run(
         failure = Failure(error.code, str(error))
     except Exception as error:  # noqa: BLE001 - the process boundary; the traceback is logged
         _log.exception("the runner failed")
-        failure = Failure("runner.failed", f"{type(error).__name__}: {error}")
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        failure = Failure("storage.full" if full else "runner.failed", f"{type(error).__name__}: {error}")
     if failure is None and stop.is_set():
         failure = Failure("canceled", "stopped before every trial had its result")
     emit(Ended(failure))
