@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from edgedyno.controller.config import load_config
 from edgedyno.controller.exporter import FleetCollector, ServiceState, Snapshot
 from edgedyno.controller.reception import Tally
 from tests.conftest import ROOT, free_port, listens, wait_until
@@ -80,6 +81,17 @@ def test_the_compose_file_names_what_exists() -> None:
             source = volume.split(":")[0]
             assert (DEPLOY / source).exists() if source.startswith(".") else source in compose["volumes"]
     assert (ROOT / compose["services"]["controller"]["build"]["dockerfile"]).exists()
+
+
+def test_the_composed_controller_lets_nobody_in_without_a_token() -> None:
+    """It listens beyond loopback: `controller.security.exposure` refuses to start before a token is made."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    environment = yaml.safe_load(text)["services"]["controller"]["environment"]
+    flags = {name.removeprefix("EDGEDYNO_").lower(): value for name, value in environment.items()}
+    config = load_config(None, environ={}, flags={"listen_host": flags["listen_host"]})
+    assert config.listen_host == "0.0.0.0"
+    assert "allow_anonymous" not in flags
+    assert "controller token create" in text
 
 
 def test_the_dashboard_is_what_its_generator_makes() -> None:

@@ -34,10 +34,13 @@ RESUMES = 3
 class ArtifactCache:
     """Files by content; used by one thread at a time."""
 
-    def __init__(self, folder: Path, *, budget_bytes: int, tls: Tls | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, budget_bytes: int, tls: Tls | None = None, token: str | None = None
+    ) -> None:
         self._folder = folder
         self._budget_bytes = budget_bytes
         self._tls = tls
+        self._token = token
         self._verified: dict[str, tuple[int, int, int]] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -66,7 +69,7 @@ class ArtifactCache:
                 f"{len(missing)} artifacts are missing and no controller has told its URL yet",
                 code="artifact.no-controller",
             )
-        with contextlib.closing(Transfer(api_url, stop, tls=self._tls)) as transfer:
+        with contextlib.closing(Transfer(api_url, stop, tls=self._tls, token=self._token)) as transfer:
             for ref in missing:
                 try:
                     self._fetch_one(transfer, ref)

@@ -6,9 +6,11 @@ import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.dialogue import new_request_id
+from edgedyno.agent.trust import Distrust, Question, Trust
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Manifest
 from edgedyno.core.messages import ExecutionRecord, Lease, Response, Update
+from edgedyno.core.signing import Signed
 
 
 class _Envelope(Struct, frozen=True):
@@ -20,6 +22,7 @@ class _Envelope(Struct, frozen=True):
     record: ExecutionRecord | None = None
     lease: Lease | None = None
     manifest: msgspec.Raw = msgspec.Raw(b"null")
+    signed: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Assignment(Struct, frozen=True):
@@ -28,6 +31,8 @@ class Assignment(Struct, frozen=True):
     response: Response
     manifest: Manifest | None = None
     rejection: Update | None = None
+    distrust: Distrust | None = None
+    """Why it is not the word of a trusted controller: then nothing of it is acted upon."""
 
     @property
     def record(self) -> ExecutionRecord | None:
@@ -41,14 +46,21 @@ class Assignment(Struct, frozen=True):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
+_NO_KEYS = Trust({})
+_signed: msgspec.json.Decoder[Signed | None] = msgspec.json.Decoder(Signed | None)
 _manifest: msgspec.json.Decoder[Manifest | None] = msgspec.json.Decoder(Manifest | None)
 
 
-def read_assignment(payload: bytes, *, board: str) -> Assignment:
-    """Read an answer to `next`. Raises ConfigError when even its envelope is no answer."""
+def read_assignment(
+    payload: bytes, *, board: str, trust: Trust = _NO_KEYS, asked_seconds_ago: float = 0.0
+) -> Assignment:
+    """Read an answer to `next`; its manifest is decoded only when it comes from a trusted controller.
+
+    Raises ConfigError when even its envelope is no answer, RunError when its signature cannot be checked here.
+    """
     try:
         envelope = _envelope.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"not an answer to next: {error}", code="message.invalid") from error
     response = Response(
         request_id=envelope.request_id,
@@ -60,14 +72,30 @@ def read_assignment(payload: bytes, *, board: str) -> Assignment:
     record, lease = envelope.record, envelope.lease
     if record is None or lease is None or envelope.error is not None:
         return Assignment(response)
+    question = Question(board, envelope.request_id, asked_seconds_ago)
+    distrust = _distrust(envelope, record, trust, question)
+    if distrust is not None:
+        reason = f"{distrust.code}: {distrust.text}"
+        rejection = None if distrust.late else _reject(record, lease, reason)
+        return Assignment(response, rejection=rejection, distrust=distrust)
     try:
         manifest = _manifest.decode(envelope.manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Assignment(response, rejection=_reject(record, lease, f"manifest.invalid: {error}"))
     problem = _problem(manifest, record, board)
     if problem is not None:
         return Assignment(response, rejection=_reject(record, lease, problem))
     return Assignment(response, manifest=manifest)
+
+
+def _distrust(
+    envelope: _Envelope, record: ExecutionRecord, trust: Trust, question: Question
+) -> Distrust | None:
+    try:
+        signed = _signed.decode(envelope.signed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Distrust("manifest.unsigned", f"found no signature: {error}") if trust.key_ids else None
+    return trust.distrust(signed, bytes(envelope.manifest), record, question)
 
 
 def _problem(manifest: Manifest | None, record: ExecutionRecord, board: str) -> str | None:

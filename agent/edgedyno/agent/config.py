@@ -17,6 +17,7 @@ from edgedyno.core.document import decode_yaml
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.meters import MeterSettings, check_meters
 from edgedyno.core.run import Environment
+from edgedyno.core.signing import read_public_key
 from edgedyno.core.topics import check_board_id
 from edgedyno.core.units import Bytes, Seconds
 
@@ -36,6 +37,11 @@ class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     broker: Broker = Broker()
     controller_url: str | None = None
     """Base of the controller's HTTP API; what the controller says of itself where it is not given."""
+    trusted_keys: list[str] = []
+    """Public keys of controllers, as `edgedyno controller signing-key show` prints them; enrolment pins its own
+    beside. With any, this board runs nothing that is not signed by one of them."""
+    controller_token_file: str | None = None
+    """File with a token of scope `board`, where the controller wants one and this board has no certificate."""
     state_dir: str | None = None
     cache_size: Bytes = 4 * 2.0**30
     """Budget for artifacts."""
@@ -133,6 +139,14 @@ def _checked(config: AgentConfig) -> AgentConfig:
             f"controller_url: found {url!r}, expected a URL such as 'http://controller:8000'",
             code="config.controller_url",
         )
+    if config.controller_token_file is not None and url is None:
+        raise ConfigError(
+            "controller_token_file: found no controller_url, expected one: a token is not shown to whatever "
+            "address the broker tells",
+            code="config.controller_url",
+        )
+    for text in config.trusted_keys:
+        read_public_key(text, place="trusted_keys")
     names = [environment.name for environment in config.runtimes]
     for name in names:
         if names.count(name) > 1:
@@ -140,6 +154,19 @@ def _checked(config: AgentConfig) -> AgentConfig:
                 f"runtimes: found the name {name!r} twice, expected it once", code="config.runtimes"
             )
     return config
+
+
+def read_controller_token(config: AgentConfig) -> str | None:
+    """Return the token for the controller's HTTP API. Raises ConfigError where its file cannot be read."""
+    if config.controller_token_file is None:
+        return None
+    try:
+        return Path(config.controller_token_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"controller_token_file: {config.controller_token_file} cannot be read: {error}",
+            code="config.token",
+        ) from error
 
 
 def choose_state_dir(config: AgentConfig, environ: Mapping[str, str] | None = None) -> Path:

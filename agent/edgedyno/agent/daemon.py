@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from edgedyno.agent.allegiance import Allegiance
 from edgedyno.agent.artifacts import ArtifactCache
 from edgedyno.agent.assignment import Assignment, read_assignment
+from edgedyno.agent.config import read_controller_token
 from edgedyno.agent.database import Database, StorageError
 from edgedyno.agent.delivery import Delivery
 from edgedyno.agent.dialogue import Dialogue, Operation, new_request_id
@@ -45,8 +46,9 @@ from edgedyno.agent.presence import Presence
 from edgedyno.agent.process import RUNNER_COMMAND
 from edgedyno.agent.spool import Spool
 from edgedyno.agent.surroundings import Surroundings, folder_of
+from edgedyno.agent.trust import Distrust, read_trust
 from edgedyno.core import topics
-from edgedyno.core.errors import ConfigError
+from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.messages import Ack, ControllerState, Desired, Next, Response, State, decode
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Daemon:
     ) -> None:
         self._lock = hold_folder(state_dir)
         self._config = config
+        self._trust = read_trust(state_dir, config.trusted_keys)
         self._clock = clock
         self._notifier = Notifier()
         # SimpleQueue: its put may be called in a signal handler, which a Queue's may not. Its writers bound
@@ -94,12 +97,13 @@ class Daemon:
         self._outbox = Outbox(self._database, board=config.board_id, limit=config.outbox_limit)
         self._spool = Spool(state_dir / "spool")
         self._spool.keep_only(self._outbox.artifacts())
-        tls = identity_tls(state_dir)
+        tls, token = identity_tls(state_dir), read_controller_token(config)
         self._porter = Porter(
-            ArtifactCache(state_dir / "artifacts", budget_bytes=int(config.cache_size), tls=tls),
+            ArtifactCache(state_dir / "artifacts", budget_bytes=int(config.cache_size), tls=tls, token=token),
             self._spool,
             self._queue.put,
             tls=tls,
+            token=token,
         )
         self._renewal = Renewal(state_dir, self._queue.put, clock=clock)
         self._renewed_since_connect = False
@@ -295,7 +299,7 @@ class Daemon:
     def _received(self, wake: Received) -> None:
         try:
             self._take(wake)
-        except ConfigError as error:
+        except (ConfigError, RunError) as error:
             log.warning("message on %s is ignored: %s", wake.topic, error)
 
     def _take(self, wake: Received) -> None:
@@ -316,7 +320,14 @@ class Daemon:
         elif leaf == "ack":
             self._take_ack(decode(wake.payload, Ack))
         elif leaf == "rsp/next":
-            self._take_assignment(read_assignment(wake.payload, board=self._config.board_id))
+            self._take_assignment(
+                read_assignment(
+                    wake.payload,
+                    board=self._config.board_id,
+                    trust=self._trust,
+                    asked_seconds_ago=self._dialogue.age_seconds("next"),
+                )
+            )
         elif leaf in _ANSWERS:
             self._take_answer(_ANSWERS[leaf], decode(wake.payload, Response))
 
@@ -380,7 +391,9 @@ class Daemon:
     def _take_assignment(self, assignment: Assignment) -> None:
         if not self._dialogue.close("next", assignment.response.request_id) or self._stopping:
             return
-        if self._execution is not None:
+        if assignment.distrust is not None:
+            self._distrusted(assignment, assignment.distrust)
+        elif self._execution is not None:
             if not self._execution.readopt(assignment.response):
                 self._execution.leave("the board is to do something else")
         elif assignment.rejection is not None:
@@ -400,6 +413,14 @@ class Daemon:
             self._ask_again_at = self._clock() + DISK_AGAIN_SECONDS
         else:
             self._show_state()
+
+    def _distrusted(self, assignment: Assignment, distrust: Distrust) -> None:
+        """Act upon nothing that no trusted controller said; only one that came too late is asked for again."""
+        log.error("an assignment is refused: %s: %s", distrust.code, distrust.text)
+        if distrust.late:
+            self._rung = True
+        elif self._execution is None and assignment.rejection is not None:
+            self._dialogue.ask(assignment.rejection)
 
     def _fetch(self, ticket: int, manifest: Manifest, stop: threading.Event) -> None:
         self._porter.fetch(ticket, manifest, self._api_url, stop)

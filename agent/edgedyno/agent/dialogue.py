@@ -26,6 +26,7 @@ class _Open(Struct):
     request_id: str
     payload: bytes
     resend_at: float
+    asked_at: float
     tries: int = 1
 
 
@@ -46,12 +47,17 @@ class Dialogue:
         """Send a request; one of the same kind that has no answer yet is forgotten."""
         operation = _OPERATIONS[type(request)]
         now = self._clock()
-        self._open[operation] = _Open(request.request_id, encode(request), now + FIRST_RETRY_SECONDS)
+        self._open[operation] = _Open(request.request_id, encode(request), now + FIRST_RETRY_SECONDS, now)
         self._publish(f"req/{operation}", self._open[operation].payload)
 
     def is_open(self, operation: Operation) -> bool:
         """Tell whether a request waits for its answer."""
         return operation in self._open
+
+    def age_seconds(self, operation: Operation) -> float:
+        """Return how long ago an open request was first asked; 0 when there is none."""
+        found = self._open.get(operation)
+        return 0.0 if found is None else self._clock() - found.asked_at
 
     def close(self, operation: Operation, request_id: str) -> bool:
         """Take an answer; False when it answers no open request: a doubled, late or foreign one."""

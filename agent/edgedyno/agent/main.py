@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgedyno.agent.config import AgentConfig
+    from edgedyno.agent.finding import Finding
     from edgedyno.core.board import Capabilities
     from edgedyno.core.run import Environment
 
@@ -79,6 +80,7 @@ def _parser(*, runtimes: bool = False) -> argparse.ArgumentParser:
         "--controller-url", metavar="URL", help="controller's HTTP API (default: as it says itself)"
     )
     run.add_argument("--state-dir", metavar="DIR", help="where results, journal and artifacts are kept")
+    run.add_argument("--allow-root", action="store_true", help="serve as root with the system's state folder")
     run.add_argument("--check", action="store_true", help="try to connect, say how it went, and end")
     caps = _command(commands, "caps", "print what this board has", print_caps)
     caps.add_argument("--json", action="store_true", help="as JSON")
@@ -164,6 +166,7 @@ def run_daemon(options: argparse.Namespace) -> int:
     from edgedyno.agent.inventory import read_inventory
     from edgedyno.agent.provision.made import all_environments
 
+    refuse_root(config, allowed=options.allow_root)
     state_dir = choose_state_dir(config)
     config = with_identity(config, state_dir)
     config = replace(config, runtimes=all_environments(config.runtimes, state_dir))
@@ -172,6 +175,23 @@ def run_daemon(options: argparse.Namespace) -> int:
     )
     Daemon(config, state_dir, _labelled(capabilities, config)).run()
     return 0
+
+
+def refuse_root(config: AgentConfig, *, allowed: bool) -> None:
+    """Raise ConfigError where the system's agent would run as root: it needs no right that root has.
+
+    With a state folder of its own, as in a container or a test, it runs and says so.
+    """
+    if os.geteuid() != 0 or allowed:
+        return
+    if config.state_dir or os.environ.get("STATE_DIRECTORY"):
+        log.warning("the agent runs as root: a runtime or model that is broken into has the whole machine")
+        return
+    raise ConfigError(
+        "found user root, expected one without rights: systemd/edgedyno-agent.service runs as `edgedyno`; or name a "
+        "folder by --state-dir; or insist by --allow-root",
+        code="agent.root",
+    )
 
 
 def _labelled(capabilities: Capabilities, config: AgentConfig) -> Capabilities:
@@ -273,6 +293,10 @@ def print_doctor(options: argparse.Namespace) -> int:
         if options.root
         else examine(root, environments=_environments(config), meters=config.meters)
     )
+    if options.root is None:
+        from edgedyno.agent.confinement import confinement_findings
+
+        findings += [_trust_finding(config), *confinement_findings()]
     if options.json:
         sys.stdout.write(_pretty(findings))
     else:
@@ -281,6 +305,26 @@ def print_doctor(options: argparse.Namespace) -> int:
             if finding.remedy:
                 sys.stdout.write(f"      {finding.remedy}\n")
     return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+def _trust_finding(config: AgentConfig) -> Finding:
+    """Say whether anybody at the broker may give this board work."""
+    from edgedyno.agent.config import find_state_dir
+    from edgedyno.agent.finding import Finding
+    from edgedyno.agent.trust import read_trust
+
+    try:
+        pinned = read_trust(find_state_dir(config), config.trusted_keys).key_ids
+    except ConfigError as error:
+        return Finding("manifests", "fail", str(error), "the agent will not start like this")
+    if pinned:
+        return Finding("manifests", "ok", f"only jobs signed by {', '.join(pinned)} are run")
+    return Finding(
+        "manifests",
+        "info",
+        "no key is pinned: whoever may write to this board's topics may have it run jobs",
+        "edgedyno agent enroll pins one; or name it in `trusted_keys:`",
+    )
 
 
 def _wrapped(text: str) -> str:

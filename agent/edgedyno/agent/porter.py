@@ -33,11 +33,13 @@ class Porter:
         deliver: Callable[[AnyWake], None],
         *,
         tls: Tls | None = None,
+        token: str | None = None,
     ) -> None:
         self._cache = cache
         self._tls = tls
         self._spool = spool
         self._deliver = deliver
+        self._token = token
         self._tasks: queue.SimpleQueue[Callable[[], AnyWake] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="porter", daemon=True)
@@ -63,7 +65,9 @@ class Porter:
 
         def task() -> AnyWake:
             try:
-                with contextlib.closing(Transfer(api_url, self._stop, tls=self._tls)) as transfer:
+                with contextlib.closing(
+                    Transfer(api_url, self._stop, tls=self._tls, token=self._token)
+                ) as transfer:
                     transfer.put(sha256, self._spool.path(sha256))
             except EdgedynoError as error:
                 return Uploaded(sha256, error)

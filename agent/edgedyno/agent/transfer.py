@@ -32,7 +32,9 @@ class TransferStoppedError(EdgedynoError):
 class Transfer:
     """A connection to one controller, for one thread."""
 
-    def __init__(self, api_url: str, stop: threading.Event, *, tls: Tls | None = None) -> None:
+    def __init__(
+        self, api_url: str, stop: threading.Event, *, tls: Tls | None = None, token: str | None = None
+    ) -> None:
         parts = urlsplit(api_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
@@ -50,6 +52,7 @@ class Transfer:
             else http.client.HTTPConnection(parts.hostname, port, timeout=TIMEOUT_SECONDS)
         )
         self._stop = stop
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -140,8 +143,11 @@ class Transfer:
             raise self._refused(response, f"upload of {sha256}")
         response.read()
 
-    def _request(self, method: str, sha256: str, **options: object) -> http.client.HTTPResponse:
+    def _request(
+        self, method: str, sha256: str, *, headers: dict[str, str] | None = None, **options: object
+    ) -> http.client.HTTPResponse:
         """Send a request; twice if need be, because the other side may have closed an idle connection."""
+        options["headers"] = {**self._authorization, **(headers or {})}
         for last in (False, True):
             reused = self._connection.sock is not None
             try:

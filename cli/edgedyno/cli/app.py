@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -190,6 +191,92 @@ def controller_migrate(config_file: ConfigFile = None) -> None:
     from edgedyno.cli.controller import migrate
 
     migrate(config_file)
+
+
+token = group("Make, list and revoke the tokens of the HTTP API.")
+controller.add_typer(token, name="token")
+
+
+class TokenScope(str, Enum):
+    """What a token allows; each of the first three holds those before it."""
+
+    read = "read"
+    submit = "submit"
+    admin = "admin"
+    board = "board"
+
+
+@token.command("create")
+def token_create(
+    name: str,
+    scope: Annotated[
+        TokenScope,
+        typer.Option(
+            "--scope", help="read; submit: jobs and files too; admin: all; board: files of a board alone."
+        ),
+    ],
+    expires: Annotated[str | None, typer.Option("--expires", help="After this time, such as 90d.")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Make a token; it is printed once and kept nowhere."""
+    from edgedyno.cli.tokens import create
+
+    create(name, scope.value, expires, config_file)
+
+
+@token.command("list")
+def token_list(config_file: ConfigFile = None, *, as_json: Json = False) -> None:
+    """List tokens, without their secrets."""
+    from edgedyno.cli.tokens import list_all
+
+    list_all(config_file, as_json=as_json)
+
+
+@token.command("revoke")
+def token_revoke(name: str, config_file: ConfigFile = None) -> None:
+    """Let a token open nothing any more."""
+    from edgedyno.cli.tokens import revoke
+
+    revoke(name, config_file)
+
+
+signing_key = group("See and rotate the key that signs what boards are told to run.")
+controller.add_typer(signing_key, name="signing-key")
+
+
+@signing_key.command("show")
+def signing_key_show(config_file: ConfigFile = None, *, as_json: Json = False) -> None:
+    """Print the public keys that boards pin."""
+    from edgedyno.cli.signing import show
+
+    show(config_file, as_json=as_json)
+
+
+@signing_key.command("rotate")
+def signing_key_rotate(
+    config_file: ConfigFile = None,
+    *,
+    activate: Annotated[bool, typer.Option("--activate", help="Sign with the next key from now on.")] = False,
+) -> None:
+    """Make the next key, to be pinned beside the current one; with --activate, change over to it."""
+    from edgedyno.cli.signing import rotate
+
+    rotate(config_file, activate=activate)
+
+
+@app.command()
+def login(
+    url: Annotated[str, typer.Argument(help="The controller's address.", metavar="URL")],
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File with the token; asked for where it is not given."),
+    ] = None,
+) -> None:
+    """Keep a token for a controller, in a file that only you can read."""
+    from edgedyno.cli.tokens import login as keep
+    from edgedyno.cli.tokens import read_secret
+
+    keep(url, read_secret(token_file) if token_file else typer.prompt("token", hide_input=True, err=True))
 
 
 @controller.command("backup")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from io import IOBase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from edgedyno.cli.tokens import find_token
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError
 from edgedyno.core.result import Result
 
@@ -20,18 +23,25 @@ if TYPE_CHECKING:
     from edgedyno.core.manifest import ResolvedJob
 
 TIMEOUT_SECONDS = 60.0
+# A controller asks for seconds when too many requests came at once, never for more.
+TRIES, LONGEST_WAIT_SECONDS = 20, 30.0
 
 
 class Controller:
     """A connection to one controller; use it as a context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, token: str | None = None) -> None:
+        """Connect with a token: this one, else the one that is kept for this address."""
         self.url = url.rstrip("/")
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).netloc:
             raise ConfigError(
                 f"found {url!r} as the controller's address, expected http://HOST:PORT", code="url"
             )
-        self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False)
+        secret = token or find_token(self.url)
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False, headers=headers
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -72,17 +82,27 @@ class Controller:
         return msgspec.convert(self.call("GET", "/results", params=query)["results"], list[Result])
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request, and again as often as the controller says that it was too soon."""
+        for _ in range(TRIES):
+            response = self._send_once(method, path, **options)
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            time.sleep(min(LONGEST_WAIT_SECONDS, float(response.headers.get("retry-after", "1"))))
+            if isinstance(content := options.get("content"), IOBase):
+                content.seek(0)
+        if response.is_success:
+            return response
+        raise _error(response)
+
+    def _send_once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **options)
+            return self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise RetryableError(
                 f"no controller answers at {self.url} ({error}); start one with `edgedyno up` or name yours "
                 "by --controller URL or EDGEDYNO_CONTROLLER_URL",
                 code="controller.unreachable",
             ) from error
-        if response.is_success:
-            return response
-        raise _error(response)
 
 
 def _error(response: httpx.Response) -> EdgedynoError:

@@ -75,8 +75,19 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     max_artifact_bytes: Bytes = 2.0 * 2**30
     max_request_bytes: Bytes = 16.0 * 2**20
     """For a request body that is not an artifact; a job with 50,000 images takes 9 MB."""
+    allow_anonymous: bool = False
+    """Whether whoever reaches the API may do everything without a token; for a network that is trusted wholly."""
+    open_metrics: bool = False
+    """Whether `/metrics` may be read without a token."""
+    requests_per_second: Annotated[float, Meta(gt=0)] = 500.0
+    """Of one token, board or address, in the long run."""
+    requests_at_once: Annotated[float, Meta(ge=1)] = 2000.0
+    max_connections: Annotated[int, Meta(ge=8, le=100_000)] = 2000
+    """HTTP connections at one time; beyond, requests are answered 503."""
     inbox_messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
     """Messages that may wait for the database before the broker is made to wait."""
+    signing_dir: str | None = None
+    """Folder of the keys that sign manifests; None: `signing` in `data_dir`. Replicas share one."""
     builders: dict[str, str] = {}
     """By format (ncnn, openvino, tflite, mnn, rknn) the interpreter with the tools that build it."""
 
@@ -94,6 +105,11 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def security_folder(self) -> Path:
         """Return the folder of keys and certificates."""
         return Path(self.security_dir) if self.security_dir else Path(self.data_dir) / "security"
+
+    @property
+    def signing_folder(self) -> Path:
+        """Return the folder of the signing keys."""
+        return Path(self.signing_dir) if self.signing_dir else Path(self.data_dir) / "signing"
 
     def broker_password(self) -> str | None:
         """Read the broker's password."""

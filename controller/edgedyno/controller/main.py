@@ -7,18 +7,23 @@ import contextlib
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from edgedyno.controller.notify import notify, watchdog_seconds
 from edgedyno.controller.service import Service
-from edgedyno.controller.store.database import check_reachable, make_engine
+from edgedyno.controller.store.database import Database, check_reachable, make_engine
 from edgedyno.controller.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
+
     from edgedyno.controller.config import ControllerConfig
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # The broker keeps 20 messages in flight (mosquitto's max_inflight_messages). With Python's 5 ms the MQTT thread
 # waits that long for its turn beside the store's, once for every 20: benchmarks/ingest.py shows it.
@@ -62,6 +67,22 @@ async def _stay_alive() -> None:
     while True:
         notify("WATCHDOG=1")
         await asyncio.sleep(every_seconds or 3600.0)
+
+
+def in_database(
+    config: ControllerConfig,
+    function: Callable[Concatenate[Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Run `function` in a transaction, beside a running controller or without one; the tables are made if need be."""
+    Path(config.data_dir).mkdir(parents=True, exist_ok=True)
+    database = Database(config.url)
+    with contextlib.ExitStack() as stack:
+        stack.callback(database.close)
+        check_reachable(database.engine)
+        migrate(database.engine)
+        return database.write_now(function, *args, **kwargs)
 
 
 def migrate_database(config: ControllerConfig) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.inbox import Inbox, Incoming
     from edgedyno.controller.presence import Presence
     from edgedyno.controller.store.database import Database
+    from edgedyno.core.messages import Response
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 100
@@ -79,13 +80,16 @@ class Reception:
         send: Send,
         *,
         lease_seconds: float,
+        sign: Callable[[str, Response], Response] = lambda _board, response: response,
     ) -> None:
+        """Answer with what `sign` makes of a response for a board."""
         self._database = database
         self._inbox = inbox
         self._clock = clock
         self._presence = presence
         self._send = send
         self._lease_seconds = lease_seconds
+        self._sign = sign
         self.tally = Tally()
 
     async def run(self, after: Callable[[Step], None]) -> None:
@@ -178,7 +182,7 @@ class Reception:
             lease_seconds=self._lease_seconds,
             moment=moment_of(self._clock, self._presence),
         )
-        step.messages.append((board, f"rsp/{op}", answer.response))
+        step.messages.append((board, f"rsp/{op}", self._sign(board, answer.response)))
         if answer.touched_job is not None:
             step.ring.add(board)
             step.woken = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from edgedyno.controller.security.connection import Connections, protocol_over
+from edgedyno.controller.security.deadlines import HEADER_BYTES
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ def is_loopback(listener: socket.socket) -> bool:
 class HttpServer:
     """One application on one socket."""
 
-    def __init__(self, listener: socket.socket, *, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, listener: socket.socket, *, max_connections: int = 2000, context: ssl.SSLContext | None = None
+    ) -> None:
         self._listener = listener
+        self._max_connections = max_connections
         self._context = context
         self.connections = Connections()
         """The open connections that showed a client certificate."""
@@ -72,6 +76,11 @@ class HttpServer:
         config = _Config(
             app,
             http=protocol_over(self.connections),
+            ws="none",
+            limit_concurrency=self._max_connections,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            # Nobody's word about another address is taken: rates are counted by the address that connects.
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             lifespan="off",

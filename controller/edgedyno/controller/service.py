@@ -25,7 +25,10 @@ from edgedyno.controller.presence import Presence
 from edgedyno.controller.reception import Reception, Step
 from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.scheduler import Scheduler
+from edgedyno.controller.security.exposure import check_exposure
 from edgedyno.controller.security.keeper import Keeper, api_names
+from edgedyno.controller.security.signing import Signer, open_signer, public_keys
+from edgedyno.controller.security.tokens import TokenBook
 from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
 from edgedyno.controller.snapshot import SnapshotTaker
 from edgedyno.controller.store.database import Database, check_reachable
@@ -62,6 +65,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self.keeper: Keeper | None = None
         """Of certificates, where TLS is configured; known while the service runs."""
+        self._loopback = False
+        self._signer: Signer
         self.url = ""
         """Where the HTTP API is, for boards and people; known while the service runs."""
 
@@ -72,11 +77,18 @@ class Service:
             database = await asyncio.to_thread(self._open_database, stack)
             listener = listen(self._config.listen_host, self._config.listen_port)
             stack.callback(listener.close)
+            self._signer = await asyncio.to_thread(open_signer, self._config.signing_folder)
+            await database.read(check_exposure, self._config, listener)
+            self._loopback = is_loopback(listener)
             self.url = self._config.public_url or url_of(
                 listener, scheme="https" if self._config.tls else "http"
             )
             keeper = self.keeper = await asyncio.to_thread(self._open_keeper, database)
-            server = HttpServer(listener, context=keeper.server_context if keeper else None)
+            server = HttpServer(
+                listener,
+                max_connections=self._config.max_connections,
+                context=keeper.server_context if keeper else None,
+            )
             if keeper is not None:
                 keeper.watch(server.connections)
             if not self._config.tls and not is_loopback(listener):
@@ -158,7 +170,15 @@ class Service:
             wanted_formats=self._wanted_formats,
             cancel_seconds=config.cancel_seconds,
         )
-        reception = Reception(database, inbox, clock, presence, link.send, lease_seconds=config.lease_seconds)
+        reception = Reception(
+            database,
+            inbox,
+            clock,
+            presence,
+            link.send,
+            lease_seconds=config.lease_seconds,
+            sign=self._signer.signed,
+        )
 
         def state() -> ServiceState:
             return ServiceState(
@@ -190,6 +210,9 @@ class Service:
             url=self.url,
             keeper=keeper,
             forget=link.forget,
+            tokens=TokenBook(database),
+            loopback=self._loopback,
+            signing_keys=[key.public_key for _, key in public_keys(config.signing_folder)],
         )
         stack.push_async_callback(self._laboratory.close)
         self._tasks = [

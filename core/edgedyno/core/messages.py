@@ -11,6 +11,7 @@ from edgedyno.core.board import Capabilities
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.manifest import Manifest
 from edgedyno.core.result import Result
+from edgedyno.core.signing import Signed
 
 VERSION = 1
 
@@ -134,6 +135,8 @@ class Response(Message, frozen=True):
     lease: Lease | None = None
     manifest: Manifest | None = None
     """Only in answer to `next`."""
+    signed: Signed | None = None
+    """The controller's name under `manifest`; boards with pinned keys take none without it."""
 
 
 class Desired(Message, frozen=True):

@@ -15,7 +15,16 @@ from edgedyno.core.errors import ConfigError
 
 # Factors to the base unit, which comes first. 1 pt is one percentage point: 0.01 of a ratio.
 UNITS: dict[str, dict[str, float]] = {
-    "time": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0},
+    "time": {
+        "s": 1.0,
+        "ms": 1e-3,
+        "us": 1e-6,
+        "µs": 1e-6,
+        "ns": 1e-9,
+        "min": 60.0,
+        "h": 3600.0,
+        "d": 86400.0,
+    },
     "power": {"W": 1.0, "mW": 1e-3, "kW": 1e3},
     "energy": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "kJ": 1e3, "Wh": 3600.0},
     "ratio": {"": 1.0, "%": 0.01, "pt": 0.01},

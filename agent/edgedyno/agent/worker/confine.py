@@ -9,6 +9,11 @@ from typing import Any, Dict, List, Set, Tuple
 from edgedyno.agent.runtimes.base import InferenceError
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+# The largest bundle that is unpacked (runtimes/bundle.py), and as much again for an engine that is built of it.
+MOST_FILE_BYTES = 16 << 30
+# CUDA and OpenCL open hundreds; far more is a leak or an attack.
+MOST_OPEN_FILES = 4096
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -32,6 +37,22 @@ def limit_memory(limit_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     allowed = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
+def no_new_privileges() -> bool:
+    """Let no program that this process starts get rights that it has not: set-user-id bits count for nothing."""
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+
+
+def limit_files() -> None:
+    """Limit how large a file this process writes, and how many it holds open.
+
+    Not how many processes: the kernel counts those of the whole user, the daemon's and other programs' too.
+    """
+    for kind, most in ((resource.RLIMIT_FSIZE, MOST_FILE_BYTES), (resource.RLIMIT_NOFILE, MOST_OPEN_FILES)):
+        _, hard = resource.getrlimit(kind)
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (allowed, allowed))
 
 
 def no_core_dumps() -> None:

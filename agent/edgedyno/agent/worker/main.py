@@ -25,6 +25,8 @@ def main(command_fd: int, answer_fd: int, parent_pid: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
     confine.die_with_parent(parent_pid)
     confine.no_core_dumps()
+    confine.no_new_privileges()
+    confine.limit_files()
     confine.be_first_to_be_killed()
     optouts.opt_out()
     worker = Worker()

@@ -6,15 +6,35 @@ The parent blocks on the pipe while a worker works; nothing here polls.
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import time
-from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
+from typing import Any, BinaryIO, Dict, Mapping, NamedTuple, Optional, Sequence
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
-NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+NOT_INHERITED = (
+    # The agent's own interpreter.
+    "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV",
+    # Ways to the service manager, to other sessions and keys.
+    "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM",
+    "INVOCATION_ID", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS",
+)  # fmt: skip
+# A model's runtime needs no secret, whatever its name.
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|COOKIE|^EDGEDYNO_", re.IGNORECASE
+)
 _STDERR_TAIL_BYTES = 2000
+
+
+def clean_environment(environ: Mapping[str, str]) -> Dict[str, str]:
+    """Return what a worker may see of its parent's environment: paths and settings of runtimes, no secrets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in NOT_INHERITED and not _SECRET.search(name)
+    }
 
 
 class Plugin(NamedTuple):
@@ -53,7 +73,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={key: value for key, value in os.environ.items() if key not in NOT_INHERITED},
+                env=clean_environment(os.environ),
                 pass_fds=(command_read, answer_write, *files),
                 start_new_session=True,
             )

@@ -1,4 +1,4 @@
-"""The Starlette application: routes, errors, headers."""
+"""The Starlette application: the table's routes behind the gate, errors, headers."""
 
 from __future__ import annotations
 
@@ -6,69 +6,63 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 
-from edgedyno.controller.api import artifacts, boards, enrolment, groups, health, jobs, siblings
+from edgedyno.controller.api.access import check_access
 from edgedyno.controller.api.errors import HANDLERS
-from edgedyno.controller.web import pages
+from edgedyno.controller.api.gate import Gate, announced_bytes
+from edgedyno.controller.api.parts import parts_of
+from edgedyno.controller.api.refusals import TooLargeError
+from edgedyno.controller.api.routes import ALSO_AT_ROOT, ENDPOINTS, PREFIX, Endpoint
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from edgedyno.controller.api.parts import Parts
 
-PREFIX = "/api/v1"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
+# For calls without a body: what a client sends there all the same is not read.
+_NO_BODY_BYTES = 64 << 10
 
 
 def make_app(parts: Parts) -> Starlette:
     """Return the application over the service's parts."""
-    probes = [Route("/healthz", health.healthz), Route("/metrics", health.metrics)]
+    at_root = [_route(each) for each in ENDPOINTS if each.at_root or each.path in ALSO_AT_ROOT]
+    below = [_route(each) for each in ENDPOINTS if not each.at_root]
     app = Starlette(
-        routes=[Route("/", pages.index), *probes, Mount(PREFIX, routes=[*probes, *_api()])],
+        routes=[*at_root, Mount(PREFIX, routes=below)],
         exception_handlers=HANDLERS,
-        middleware=[Middleware(_SafeHeaders)],
+        middleware=[Middleware(_SafeHeaders), Middleware(Gate, parts=parts)],
     )
     app.state.parts = parts
     return app
 
 
-def _api() -> list[BaseRoute]:
-    return [
-        Route("/artifacts/missing", artifacts.missing, methods=["POST"]),
-        Route("/artifacts/{sha256}", artifacts.get, methods=["GET"]),
-        Route("/artifacts/{sha256}", artifacts.put, methods=["PUT"]),
-        Route("/jobs", jobs.submit, methods=["POST"]),
-        Route("/jobs", jobs.list_all),
-        Route("/jobs/plan", jobs.plan, methods=["POST"]),
-        Route("/jobs/{job}", jobs.show),
-        Route("/jobs/{job}/cancel", jobs.cancel, methods=["POST"]),
-        Route("/jobs/{job}/pause", jobs.pause, methods=["POST"]),
-        Route("/jobs/{job}/resume", jobs.resume, methods=["POST"]),
-        Route("/jobs/{job}/retry", jobs.retry, methods=["POST"]),
-        Route("/jobs/{job}/verdict", jobs.verdict),
-        Route("/jobs/{job}/report", jobs.report),
-        Route("/results", jobs.list_results),
-        Route("/results/flagged", jobs.list_flagged),
-        Route("/siblings", siblings.compare),
-        Route("/ca", enrolment.authorities),
-        Route("/enroll", enrolment.enrol, methods=["POST"]),
-        Route("/renew", enrolment.renew, methods=["POST"]),
-        Route("/enrolments", enrolment.invite, methods=["POST"]),
-        Route("/boards", boards.list_all),
-        Route("/boards/{board}/revoke", enrolment.revoke, methods=["POST"]),
-        Route("/boards/{board}", boards.show, methods=["GET"]),
-        Route("/boards/{board}", boards.change, methods=["PATCH"]),
-        Route("/boards/{board}", boards.remove, methods=["DELETE"]),
-        Route("/groups", groups.list_all),
-        Route("/groups/{group}", groups.show, methods=["GET"]),
-        Route("/groups/{group}", groups.put, methods=["PUT"]),
-        Route("/groups/{group}", groups.remove, methods=["DELETE"]),
-    ]
+def _route(endpoint: Endpoint) -> Route:
+    async def serve(request: Request) -> Response:
+        _check(request, endpoint)
+        return await endpoint.handler(request)
+
+    return Route(endpoint.path, serve, methods=[endpoint.method])
+
+
+def _check(request: Request, endpoint: Endpoint) -> None:
+    """Raise the EdgedynoError that says why this one may not call this route, or not with such a body."""
+    config = parts_of(request).config
+    if not (config.open_metrics and endpoint.path == "/metrics"):
+        check_access(request, endpoint.need, boards=endpoint.boards)
+    if endpoint.body is bytes:
+        return  # the handler knows the artifact's own limit
+    limit = _NO_BODY_BYTES if endpoint.body is None else int(config.max_request_bytes)
+    announced = announced_bytes(request)
+    if announced > limit:
+        raise TooLargeError(f"found {announced} bytes announced, expected at most {limit}")
 
 
 class _SafeHeaders:

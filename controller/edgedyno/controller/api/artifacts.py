@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from starlette.responses import FileResponse, Response
 
-from edgedyno.controller.api.parts import Parts, TooLargeError, json_answer, parts_of, read_body
+from edgedyno.controller.api.parts import Parts, json_answer, parts_of, read_body
+from edgedyno.controller.api.refusals import TooLargeError
 from edgedyno.controller.lifecycle import NotFoundError
 from edgedyno.controller.store.results import mark_unscored
 from edgedyno.core.errors import ConfigError, RetryableError

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from edgedyno.controller.api.parts import TooLargeError, json_answer
+from edgedyno.controller.api.parts import json_answer
+from edgedyno.controller.api.refusals import AccessError, RateError, SlowBodyError, TooLargeError
 from edgedyno.controller.lifecycle import NotFoundError
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, RunError, UnsupportedError
 
@@ -20,11 +23,15 @@ log = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[EdgedynoError], int], ...] = (
     (NotFoundError, 404),
     (TooLargeError, 413),
+    (RateError, 429),
+    (SlowBodyError, 408),
     (ConfigError, 400),
     (UnsupportedError, 422),
     (RetryableError, 503),
     (RunError, 500),
 )
+# A browser asks its user; programs read the first word.
+_CHALLENGE = 'Bearer realm="edgedyno", Basic realm="edgedyno: any name, and a token as the password"'
 _BY_CODE = {
     # Well-formed calls that the state of things forbids.
     "job.ended": 409,
@@ -43,6 +50,8 @@ _BY_CODE = {
     "enroll.revoked": 403,
     "enroll.none": 404,
     "enroll.soon": 429,
+    "request.headers": 431,
+    "request.path": 414,
 }
 
 
@@ -55,8 +64,20 @@ async def on_edgedyno_error(_request: Request, error: Exception) -> Response:
     """Answer with an error that was meant to be read."""
     if not isinstance(error, EdgedynoError):
         raise error
+    return refuse(error)
+
+
+def refuse(error: EdgedynoError) -> Response:
+    """Answer with an error that was meant to be read."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return error_answer(error.code, str(error), _BY_CODE.get(error.code, status))
+    answer = error_answer(error.code, str(error), _BY_CODE.get(error.code, status))
+    if isinstance(error, RateError):
+        answer.headers["retry-after"] = str(math.ceil(error.wait_seconds))
+    if isinstance(error, AccessError):
+        answer.status_code = error.status
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            answer.headers["www-authenticate"] = _CHALLENGE
+    return answer
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
-from edgedyno.core.errors import ConfigError, EdgedynoError
+from edgedyno.controller.api.refusals import TooLargeError
+from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,16 +26,11 @@ if TYPE_CHECKING:
     from edgedyno.controller.presence import Presence
     from edgedyno.controller.scheduler import Scheduler
     from edgedyno.controller.security.keeper import Keeper
+    from edgedyno.controller.security.tokens import TokenBook
     from edgedyno.controller.snapshot import SnapshotTaker
     from edgedyno.controller.store.database import Database
 
 T = TypeVar("T")
-
-
-class TooLargeError(EdgedynoError):
-    """A body is larger than the controller takes."""
-
-    code = "request.too-large"
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,9 @@ class Parts:
     mqtt_connected: Callable[[], bool]
     forget: Callable[[str], None]
     """Has the broker drop what it retains of a board."""
+    tokens: TokenBook
+    loopback: bool
+    """Whether only this machine reaches the API."""
     url: str
     """Where boards and people reach the API."""
     keeper: Keeper | None = None

@@ -1,1 +1,1 @@
-"""Who may do what: the controller's CA, enrolment, revocation, rights on the broker and of the API."""
+"""Who may do what, and how much of it: the CA, certificates, rights on the broker; tokens, signatures, limits."""

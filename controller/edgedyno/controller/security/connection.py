@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from msgspec import Struct
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edgedyno.controller.security.deadlines import GuardedProtocol
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.topics import check_board_id
 
@@ -70,7 +70,7 @@ class Connections:
         return len(found)
 
 
-class PeerProtocol(H11Protocol):
+class PeerProtocol(GuardedProtocol):
     """Uvicorn's HTTP protocol that lets the application see the client's certificate."""
 
     peer: Peer | None = None

@@ -211,3 +211,15 @@ certificates = Table(
     Index("ix_certificates_board", "board"),
     Index("ix_certificates_expires_at_unix", "expires_at_unix"),
 )
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("scope", String(16), nullable=False),
+    Column("created_utc", String(40), nullable=False),
+    # The wall clock's, because people say until when; see docs/security.md.
+    Column("expires_at_unix", Float),
+    Column("revoked", Boolean, nullable=False),
+)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from edgedyno.controller.lab.inspection.zipped import opened
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def _of_text(head: bytes) -> str | None:
 
 def _of_zip(path: Path) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as archive:
             names = set(archive.namelist())
-    except zipfile.BadZipFile:
+    except ConfigError:
         return "zip"
     if {"model.param", "model.bin"} <= names:
         return "ncnn"

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from edgedyno.controller.lab.inspection.model import Inspection, Tensor, Trip
 from edgedyno.controller.lab.inspection.ncnn_layers import LAYERS
+from edgedyno.controller.lab.inspection.zipped import opened, read_text
 from edgedyno.core.document import nearest
 from edgedyno.core.errors import ConfigError
 
@@ -53,8 +54,8 @@ def bin_beside(path: Path) -> Path:
 def inspect_ncnn(path: Path) -> Inspection:
     """Read a .param file and the .bin beside it, or a bundle of both. Raises ConfigError (model.damaged)."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as bundle:
-            text = bundle.read(MEMBERS[0])
+        with opened(path) as bundle:
+            text = read_text(bundle, MEMBERS[0])
             weights = bundle.getinfo(MEMBERS[1]).file_size
             with bundle.open(MEMBERS[1]) as file:
                 tag = file.read(4)

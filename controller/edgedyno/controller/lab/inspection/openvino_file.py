@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from edgedyno.controller.lab.inspection.model import Inspection, Tensor, Trip, layout_of, precision_of
+from edgedyno.controller.lab.inspection.zipped import opened, read_text
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ _OLDEST_SCHEMA = 10
 def inspect_openvino(path: Path) -> Inspection:
     """Read an .xml file and the .bin beside it, or a bundle of both. Raises ConfigError (model.damaged)."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as bundle:
-            text = bundle.read(MEMBERS[0])
+        with opened(path) as bundle:
+            text = read_text(bundle, MEMBERS[0])
             weight_bytes: int | None = bundle.getinfo(MEMBERS[1]).file_size
         files, size = [path.name], path.stat().st_size
     else:
