@@ -53,8 +53,8 @@ class Controlled:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="controller")
         self._thread.start()
-        assert ready.wait(30), "the controller did not start"
-        wait_until(lambda: self.http.get("/healthz").status_code == 200, what="health")
+        assert ready.wait(120), "the controller did not start"
+        wait_until(lambda: self.http.get("/healthz").status_code == 200, seconds=60, what="health")
         for content in (MODEL_BYTES, IMAGE_BYTES, *VARIANTS):
             self.http.put(f"/artifacts/{sha256(content)}", content=content).raise_for_status()
 
