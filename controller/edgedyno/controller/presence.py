@@ -53,6 +53,13 @@ class Presence:
             unsaved, self._unsaved = self._unsaved, {}
             return unsaved
 
+    def load_of(self, board: str) -> float | None:
+        """Return a board's load average, where it is not stale."""
+        with self._lock:
+            reading = self._readings.get(board)
+        fresh = reading is not None and reading.at_seconds >= self._now() - FRESH_SECONDS
+        return reading.telemetry.load if reading is not None and fresh else None
+
     def fresh(self) -> dict[str, Telemetry]:
         """Return readings that are not stale."""
         since = self._now() - FRESH_SECONDS

@@ -25,26 +25,28 @@ def head_of_board(
     connection: Connection, board: str, moment: Moment, *, now_seconds: float, lock: bool = False
 ) -> Execution | None:
     """Return what this board should do; with `lock`, no other replica may grant it, or more of its job, meanwhile."""
-    running = executions.running_on(connection, board, lock=lock)
-    if running is not None:
-        return running
-    for waiting in executions.queue_of(connection, board, now_seconds=now_seconds):
-        job = _job_of(connection, waiting, lock=lock)
-        if job is None or (not job.free and hold_of(connection, job, waiting, moment) is not None):
-            continue
-        found = executions.read_execution(connection, waiting.execution, lock=True) if lock else waiting
-        if found is not None and found.state == "QUEUED":
-            return found
+    # Nearly always the first will do; the rest of the queue is read only where it may have to wait.
+    for limit in (1, None):
+        for waiting in executions.queue_of(connection, board, now_seconds=now_seconds, limit=limit):
+            if waiting.free or _may_start(connection, waiting.execution, moment, lock=lock):
+                found = _locked(connection, waiting.execution) if lock else waiting.execution
+                if found is not None:
+                    return found
     return None
 
 
-def _job_of(connection: Connection, execution: Execution, *, lock: bool) -> Rolled | None:
-    """Return an execution's job; locked only where its executions have to be counted."""
-    job = read_rolled(connection, execution.job)
-    if job is None or job.free or not lock:
-        return job
-    job = read_rolled(connection, execution.job, lock=True)
-    return job if job is not None and job.state == "active" else None
+def _may_start(connection: Connection, execution: Execution, moment: Moment, *, lock: bool) -> bool:
+    """Tell whether nothing holds a queued execution back; the job is locked while its executions are counted."""
+    job = read_rolled(connection, execution.job, lock=lock)
+    if job is None or job.state != "active":
+        return False
+    return job.free or hold_of(connection, job, execution, moment) is None
+
+
+def _locked(connection: Connection, seen: Execution) -> Execution | None:
+    """Return an execution as it is now, locked; None when it is no longer to be run."""
+    found = executions.read_execution(connection, seen.execution, lock=True)
+    return found if found is not None and found.state in ("QUEUED", "IN_PROGRESS") else None
 
 
 def hold_of(connection: Connection, job: Rolled, execution: Execution, moment: Moment) -> Hold | None:

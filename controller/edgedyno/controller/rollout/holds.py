@@ -52,7 +52,7 @@ def hold_of_board(placement: Placement, board: str, cpus: int | None, moment: Mo
     """Return what a board's own business holds back; `cpus` is None where they are not known."""
     if not placement.only_when_idle:
         return None
-    load = moment.load.get(board)
+    load = moment.load_of(board)
     if load is None or not cpus:
         return Hold("board.load-unknown", "no heartbeat told the board's load within the last minute")
     if load > IDLE_LOAD * cpus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -17,11 +17,10 @@ class Moment(Struct, frozen=True):
     """One look at the world."""
 
     utc: dt.datetime
-    load: Mapping[str, float] = {}
-    """Load averages over one minute of the boards that told theirs within the last minute."""
+    load_of: Callable[[str], float | None]
+    """The load average over one minute that a board told within the last minute; None where it told none."""
 
 
 def moment_of(clock: FleetClock, presence: Presence) -> Moment:
     """Look now."""
-    load = {name: now.load for name, now in presence.fresh().items() if now.load is not None}
-    return Moment(clock.utc(), load)
+    return Moment(clock.utc(), presence.load_of)

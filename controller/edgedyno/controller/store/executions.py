@@ -99,6 +99,14 @@ class Execution(Struct, frozen=True):
         )
 
 
+class Waiting(Struct, frozen=True):
+    """An execution in a board's queue."""
+
+    execution: Execution
+    free: bool
+    """Whether nothing can hold it back: it runs, or its job has no rollout, windows or pause."""
+
+
 def insert_execution(
     connection: Connection, *, job: str, board: str, reduce_range: bool, now_seconds: float, wave: int = 0
 ) -> str:
@@ -162,34 +170,37 @@ def unscored(connection: Connection, limit: int = 100) -> list[Execution]:
     return _all(connection, query.order_by(executions.c.position).limit(limit))
 
 
-def running_on(connection: Connection, board: str, *, lock: bool = False) -> Execution | None:
-    """Return what this board runs."""
-    query = select(executions).where(executions.c.board == board, executions.c.state == "IN_PROGRESS")
-    row = connection.execute(query.with_for_update() if lock else query).first()
-    return _execution(row) if row else None
+def queue_of(
+    connection: Connection, board: str, *, now_seconds: float, limit: int | None = None
+) -> list[Waiting]:
+    """Return what this board runs and what waits for it, in the order in which it should be run.
 
-
-def queue_of(connection: Connection, board: str, *, now_seconds: float) -> list[Execution]:
-    """Return what waits for this board, in the order in which it should be run.
-
-    These are executions of jobs that are built, whose time has come, of the highest priority first and then in the
-    order of submission; a drained or removed board has none. What else holds them back is in `rollout.gate`.
+    What waits are executions of jobs that are built, whose time has come, of the highest priority first and then in
+    the order of submission; a drained or removed board has none. What else holds them back is in `rollout.gate`.
     """
+    waits = (
+        (executions.c.state == "QUEUED")
+        & (jobs.c.state == "active")
+        & ~boards.c.drained
+        & ~boards.c.removed
+        & or_(executions.c.not_before_seconds.is_(None), executions.c.not_before_seconds <= now_seconds)
+    )
+    free = jobs.c.placement.is_(None) & jobs.c.standing.is_(None)
     query = (
-        select(executions)
+        select(executions, free.label("free"))
         .join(jobs, jobs.c.job == executions.c.job)
         .join(boards, boards.c.board == executions.c.board)
-        .where(
-            executions.c.board == board,
-            executions.c.state == "QUEUED",
-            jobs.c.state == "active",
-            ~boards.c.drained,
-            ~boards.c.removed,
-            or_(executions.c.not_before_seconds.is_(None), executions.c.not_before_seconds <= now_seconds),
-        )
-        .order_by(jobs.c.priority.desc(), executions.c.position)
+        .where(executions.c.board == board, or_(executions.c.state == "IN_PROGRESS", waits))
+        # IN_PROGRESS sorts before QUEUED
+        .order_by(executions.c.state, jobs.c.priority.desc(), executions.c.position)
+        .limit(limit)
     )
-    return _all(connection, query)
+    found = []
+    for row in connection.execute(query):
+        values = row._asdict()
+        is_free = bool(values.pop("free")) or values["state"] == "IN_PROGRESS"
+        found.append(Waiting(Execution(**values), is_free))
+    return found
 
 
 def live_of_board(connection: Connection, board: str) -> list[Execution]:
