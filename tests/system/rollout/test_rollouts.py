@@ -145,7 +145,7 @@ def test_a_series_runs_when_its_time_comes(fleet: RolloutFleet) -> None:
 
 
 def test_the_controller_is_killed_in_the_middle_and_the_rollout_goes_on(fleet: RolloutFleet) -> None:
-    fleet.script(*BOARDS, seconds=2.0)
+    fleet.script(*BOARDS, seconds=1.0)
     job = fleet.submit("rollout: {canary: 1, waves: [2]}")
     wait_until(lambda: fleet.running(job) == [A], seconds=60, what="the canary's start")
     fleet.kill("controller")
