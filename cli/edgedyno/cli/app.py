@@ -178,11 +178,19 @@ def controller_run(
     ] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="HOST:PORT of the MQTT broker.")] = None,
     listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT of the HTTP API.")] = None,
+    *,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Serve a broker whose former controller, of another database, is gone."
+        ),
+    ] = False,
 ) -> None:
     """Run the controller in the foreground."""
     from edgedyno.cli.controller import run_controller
 
-    raise typer.Exit(run_controller(config_file, data_dir=data_dir, broker=broker, listen=listen))
+    code = run_controller(config_file, data_dir=data_dir, broker=broker, listen=listen, take_over=take_over)
+    raise typer.Exit(code)
 
 
 @controller.command("migrate")

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 
 def run_controller(
-    config_file: Path | None, *, data_dir: Path | None, broker: str | None, listen: str | None
+    config_file: Path | None,
+    *,
+    data_dir: Path | None,
+    broker: str | None,
+    listen: str | None,
+    take_over: bool = False,
 ) -> int:
     """Run the service until it is told to stop."""
     from edgedyno.controller.main import run_service
 
-    flags = {"data_dir": str(data_dir) if data_dir else None}
+    flags: dict[str, Any] = {
+        "data_dir": str(data_dir) if data_dir else None,
+        "take_over": take_over or None,
+    }
     flags |= _address("--broker", broker, "broker_host", "broker_port")
     flags |= _address("--listen", listen, "listen_host", "listen_port")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -2,7 +2,7 @@
 
 A controller that served boards of another database would tell them that their executions are unknown, and refuse
 their results. So it stands by as soon as it hears of another fleet at its broker, whether that one is online or
-not, until the retained word of the other is cleared by hand. Where two fleets both serve, because the broker
+not, until it is told to take the broker over from one that has gone. Where two fleets both serve, because the broker
 had lost its state, the younger one gives way. It sends nothing: the link does.
 """
 
@@ -48,9 +48,12 @@ class Heard(Struct, frozen=True):
 class Claim:
     """One controller's view of who serves; used in the link's thread."""
 
-    def __init__(self, fleet: str, seniority_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: str, seniority_seconds: Callable[[], float], *, take_over: bool = False
+    ) -> None:
         self.fleet = fleet
         self.seniority_seconds = seniority_seconds
+        self._take_over = take_over
         self._held = False
         self.other: str | None = None
         """The fleet that holds the broker instead of this one."""
@@ -74,13 +77,16 @@ class Claim:
         """Take the word of a controller, which may be this one's own."""
         if state.fleet is None or state.fleet == self.fleet:
             return Heard(self.may_serve, answer=self.may_serve and not state.online)
+        if self._take_over and not state.online:
+            log.warning("the broker is taken over from fleet %s, whose controller is offline", state.fleet)
+            return Heard(serve=True, answer=self._held)
         if self._held and (not state.online or self._is_senior_to(state)):
             log.error("fleet %s came to this broker, which serves fleet %s", state.fleet, self.fleet)
             return Heard(serve=True, answer=True)
         if self.other != state.fleet:
             log.error(
                 "this broker serves fleet %s, this controller's database is fleet %s: it stands by. If the other "
-                "is gone for ever, clear its retained message on edgedyno/v1/controller/state",
+                "is gone for ever, stop it and start this one with --take-over",
                 state.fleet,
                 self.fleet,
             )

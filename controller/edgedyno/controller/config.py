@@ -55,6 +55,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     mqtt_client_id: str | None = None
     shared_group: str | None = None
     """Given: results and requests come by shared subscription, for several replicas on PostgreSQL."""
+    take_over: bool = False
+    """Whether to serve a broker that another database's controller has served, once that one is offline."""
     listen_host: str = "127.0.0.1"
     listen_port: Port = 8080
     """0 takes a free port."""

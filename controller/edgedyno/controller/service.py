@@ -141,7 +141,7 @@ class Service:
         loop = asyncio.get_running_loop()
         clock = FleetClock(utc=self._utc)
         await database.read(clock.load)
-        claim = Claim(await database.write(fleet_of), clock.now)
+        claim = Claim(await database.write(fleet_of), clock.now, take_over=config.take_over)
         presence = Presence(clock.now)
         inbox = Inbox(config.inbox_messages)
         link = Link(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 from paho.mqtt import publish
 
 from edgedyno.controller.claim import Claim, Heard, fleet_of
@@ -75,6 +76,10 @@ async def test_the_second_database_stands_by_until_the_broker_is_cleared(
     async with first.running(), api_of(first) as one:
         await asyncio.sleep(2 * LOOK_SECONDS)
         assert not await serves(one), "now the broker is the second's"
+    config = msgspec.structs.replace(config_of(tmp_path / "first", mosquitto), take_over=True)
+    first = make_service(config, laboratory)
+    async with first.running(), api_of(first) as one:
+        await eventually(lambda: serves(one), "the first has taken it over")
 
 
 def word(fleet: str | None, *, online: bool = True, seniority_seconds: float = 0.0) -> ControllerState:
@@ -96,6 +101,14 @@ def test_one_that_has_not_served_gives_way_to_any() -> None:
     assert claim.hear(word("b", online=False)) == Heard(serve=False)
     claim.cleared()
     assert claim.may_serve
+
+
+def test_taking_over_is_from_one_that_is_offline_only() -> None:
+    claim = Claim("a", lambda: 1.0, take_over=True)
+    assert claim.hear(word("b", online=False)) == Heard(serve=True)
+    assert claim.may_serve
+    assert claim.hear(word("b", online=True)) == Heard(serve=False)
+    assert claim.other == "b"
 
 
 def test_another_fleets_farewell_does_not_end_service() -> None:
