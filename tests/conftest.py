@@ -43,12 +43,13 @@ def listens(port: int) -> bool:
 class Mosquitto:
     """A real mosquitto on a free loopback port, which a test may kill and start again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *settings: str) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+            + "".join(f"{line}\n" for line in settings)
         )
         self._process: subprocess.Popen[bytes] | None = None
 

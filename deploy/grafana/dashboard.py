@@ -57,6 +57,11 @@ def latency(stat: str) -> str:
     )
 
 
+def quantile(q: float, name: str) -> str:
+    """Return the query of a quantile of durations."""
+    return f"histogram_quantile({q}, sum by (le) (rate(edgedyno_{name}_seconds_bucket[$__rate_interval])))"
+
+
 PANELS = [
     panel(
         "stat", "Boards online", "Boards whose agent is connected, of all that ever reported.", "none",
@@ -168,6 +173,40 @@ PANELS = [
     panel(
         "timeseries", "Power", "Power of each board now, by its meter; meters of different scopes do not compare.",
         "watt", [('edgedyno_board_power_watts{board=~"$board"}', "{{board}} {{source}}")], (0, 49, 8, 7),
+    ),
+    panel(
+        "stat", "Boards that refuse work", "Boards whose disk or outbox is full; they keep their results.", "none",
+        [("sum(edgedyno_board_refuses_work)", "refuse"), ('sum(edgedyno_leases{state="expired"})', "stalled")],
+        (8, 49, 4, 7),
+    ),
+    panel(
+        "timeseries", "Ingest lag", "From a result's arrival at the controller to its commit.", "s",
+        [(quantile(0.99, "ingest_lag"), "p99"), (quantile(0.5, "ingest_lag"), "p50")],
+        (12, 49, 6, 7),
+    ),
+    panel(
+        "timeseries", "Queue and database", "Messages that wait for the database, and how long a write takes.", "none",
+        [
+            ("sum(edgedyno_ingest_queue_messages)", "messages waiting"),
+            (quantile(0.99, "database_write"), "p99 of a write, seconds"),
+        ],
+        (18, 49, 6, 7),
+    ),
+    panel(
+        "timeseries", "What does not count",
+        "Results that came twice, late, were refused or are missing from a restored database; dropped messages.", "ops",
+        [
+            ("sum(rate(edgedyno_ingest_duplicates_total[$__rate_interval]))", "duplicates"),
+            ("sum by (flag) (rate(edgedyno_ingest_flagged_results_total[$__rate_interval]))", "{{flag}}"),
+            ("sum by (code) (rate(edgedyno_ingest_refusals_total[$__rate_interval]))", "refused {{code}}"),
+            ("sum(rate(edgedyno_ingest_forgotten_results_total[$__rate_interval]))", "forgotten"),
+            ("sum(rate(edgedyno_ingest_dropped_total[$__rate_interval]))", "dropped"),
+        ],
+        (0, 56, 12, 7),
+    ),
+    panel(
+        "timeseries", "Controller's disk", "Free space where the controller keeps its data, and its database.", "bytes",
+        [("min(edgedyno_data_free_bytes)", "free"), ("max(edgedyno_database_bytes)", "database")], (12, 56, 12, 7),
     ),
 ]  # fmt: skip
 

@@ -55,10 +55,10 @@ def controller(folder: Path, leaf: str) -> Iterator[Callable[[bytes], None]]:
     )
 
     def take(payload: bytes) -> None:
-        reception._take([Incoming(f"edgedyno/v1/{seeds.BOARD}/{leaf}", payload)])
+        reception._take([Incoming(f"edgedyno/v1/{seeds.BOARD}/{leaf}", payload, 0.0)])
 
     for each in ("state", "caps"):
-        reception._take([Incoming(f"edgedyno/v1/{seeds.BOARD}/{each}", seeds.from_board()[each][0])])
+        reception._take([Incoming(f"edgedyno/v1/{seeds.BOARD}/{each}", seeds.from_board()[each][0], 0.0)])
     try:
         yield take
     finally:

@@ -47,6 +47,10 @@ class AgentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Budget for artifacts."""
     outbox_limit: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
     """Results that may wait for the controller; a tenth of it is kept free for a run that has begun."""
+    outbox_size: Annotated[Bytes, Meta(ge=2**20)] = 256 * 2.0**20
+    """Size of the results that may wait; the same tenth of it is kept free."""
+    min_free: Bytes = 8 * 2.0**20
+    """With less free space for `state_dir` no new execution is taken; one that runs keeps its results."""
     heartbeat: Seconds = 30.0
     runner_silence: Seconds = 900.0
     """A runner that says nothing for longer is taken to hang."""

@@ -44,6 +44,7 @@ from edgedyno.agent.outbox import Outbox
 from edgedyno.agent.porter import Porter
 from edgedyno.agent.presence import Presence
 from edgedyno.agent.process import RUNNER_COMMAND
+from edgedyno.agent.room import Room
 from edgedyno.agent.spool import Spool
 from edgedyno.agent.surroundings import Surroundings, folder_of
 from edgedyno.agent.trust import Distrust, read_trust
@@ -94,7 +95,13 @@ class Daemon:
         self._queue: queue.SimpleQueue[AnyWake] = queue.SimpleQueue()
         self._database = Database(state_dir)
         self._allegiance = Allegiance(self._database, clock)
-        self._outbox = Outbox(self._database, board=config.board_id, limit=config.outbox_limit)
+        self._outbox = Outbox(
+            self._database,
+            board=config.board_id,
+            limit=config.outbox_limit,
+            limit_bytes=int(config.outbox_size),
+        )
+        self._room = Room(self._database, self._outbox, min_free_bytes=int(config.min_free), clock=clock)
         self._spool = Spool(state_dir / "spool")
         self._spool.keep_only(self._outbox.artifacts())
         tls, token = identity_tls(state_dir), read_controller_token(config)
@@ -128,6 +135,7 @@ class Daemon:
             work_dir=state_dir / "work",
             journal=Journal(self._database),
             outbox=self._outbox,
+            room=self._room,
             spool=self._spool,
             dialogue=self._dialogue,
             fetch=self._fetch,
@@ -180,10 +188,15 @@ class Daemon:
         try:
             wake = self._queue.get(timeout=max(0.0, wait))
         except queue.Empty:
-            pass
-        else:
-            self._handlers[type(wake)](wake)
-        self._tick()
+            wake = None
+        try:
+            if wake is not None:
+                self._handlers[type(wake)](wake)
+            self._tick()
+        except StorageError as error:
+            # Nothing was written, so nothing was acted upon: the controller sends it again, or the board asks again.
+            log.error("%s", error)  # noqa: TRY400 the text says all
+            self._look_for_room()
 
     def _deadline(self) -> float:
         watchdog = self._notifier.watchdog_seconds
@@ -202,6 +215,7 @@ class Daemon:
         if not self._quiet:
             due.append(self._presence.deadline())
             due.append(self._delivery.deadline())
+            due.append(self._room.deadline())
         return min(due)
 
     def _tick(self) -> None:
@@ -217,6 +231,20 @@ class Daemon:
         self._renewal.tick(quiet=self._quiet)
         if not self._quiet:
             self._tick_links()
+            if self._room.tick():
+                self._room_changed()
+
+    def _look_for_room(self) -> None:
+        if self._room.look():
+            self._room_changed()
+
+    def _room_changed(self) -> None:
+        """Tell the controller; with room again, go on and ask for what was refused meanwhile."""
+        self._show_state()
+        if self._room.refuses is None:
+            self._rung = True
+            if self._execution is not None:
+                self._execution.room_again()
 
     def _tick_execution(self) -> None:
         if self._execution is None:
@@ -224,7 +252,7 @@ class Daemon:
         self._execution.tick()
         if self._execution.over:
             self._execution = None
-            self._database.restore_reserve()
+            self._look_for_room()
             return_memory()
             self._show_state()
             self._rung = True
@@ -235,7 +263,7 @@ class Daemon:
             self._renewed_since_connect = False
             self._link.reconnect()
         self._delivery.tick()
-        beat = self._presence.beat(self._outbox.depth)
+        beat = self._presence.beat(self._outbox.depth, self._outbox.size_bytes)
         if beat is not None and self._link.connected:
             self._link.publish("tele", beat, qos=0)
 
@@ -291,7 +319,8 @@ class Daemon:
 
     def _show_state(self) -> None:
         execution = self._execution.entry.execution if self._execution else None
-        self._link.publish("state", self._presence.state(online=True, execution=execution), retain=True)
+        state = self._presence.state(online=True, execution=execution, refuses=self._room.refuses)
+        self._link.publish("state", state, retain=True)
 
     def _disconnected(self, wake: Disconnected) -> None:
         log.warning("no connection to the broker: %s", wake.reason)
@@ -378,12 +407,8 @@ class Daemon:
         if busy or self._stopping or not self._link.connected:
             return
         again_seconds = ASK_AGAIN_SECONDS
-        if not self._outbox.accepts_runs:
-            log.warning("no new execution: %d results wait for the controller", self._outbox.depth)
-        elif not self._database.has_room():
-            log.error("no new execution: the disk is full")
-            again_seconds = DISK_AGAIN_SECONDS
-        else:
+        self._look_for_room()
+        if self._room.refuses is None:
             self._dialogue.ask(Next(request_id=new_request_id()))
         self._rung = False
         self._ask_again_at = self._clock() + again_seconds * random.uniform(0.8, 1.2)  # noqa: S311 no secret

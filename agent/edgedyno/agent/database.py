@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -169,10 +168,6 @@ class Database:
             return False
         return True
 
-    def has_room(self) -> bool:
-        """Tell whether new work may begin: the reserve is there, and as much again."""
-        return self.restore_reserve() and shutil.disk_usage(self.folder).free >= RESERVE_BYTES
-
     def get_meta(self, key: str) -> str | None:
         """Return what is kept under `key`."""
         row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -195,5 +190,5 @@ class Database:
 def next_session_epoch(database: Database, *, above: int = 0) -> int:
     """Return a number above those of all earlier starts and above `above`; it is kept before it is used."""
     epoch = max(int(database.get_meta("session_epoch") or 0), above) + 1
-    database.set_meta("session_epoch", str(epoch))
+    database.write_reserved(lambda: database.set_meta("session_epoch", str(epoch)))
     return epoch

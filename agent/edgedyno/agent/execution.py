@@ -88,6 +88,7 @@ class Execution:
         self._abandoned = False
         self._halted = False
         self._storage_failed = False
+        self._waits_for_storage = False
 
     @classmethod
     def begin(
@@ -231,7 +232,7 @@ class Execution:
         elif self._ending is not None:
             self._conclude(*self._ending)
         elif self._storage_failed or (self._ended is not None and _is_disk_full(self._ended)):
-            self._retry_at = self._s.clock() + STORAGE_SECONDS
+            self._wait_for_storage()
         elif self._ended is None:
             self._runner_died(event.returncode)
         elif self._ended.failure is not None:
@@ -244,6 +245,11 @@ class Execution:
         if self.stage is Stage.DELIVER and not self._s.outbox.waiting(self.entry.execution):
             self._enter(Stage.REPORT)
             self._report_outcome()
+
+    def room_again(self) -> None:
+        """Go on at once with what waited for space."""
+        if self._waits_for_storage:
+            self._retry_at = self._s.clock()
 
     def controller_moved(self) -> None:
         """Fetch at once: the controller has just told where it is."""
@@ -312,18 +318,24 @@ class Execution:
             return
         self._enter(Stage.RUN)
         self._retry_at, self._ended, self._storage_failed = NEVER, None, False
-        self._page.change(phase="settle", starts=self.entry.starts + 1)
-        self._reporting.progress = Progress(phase="settle", trials_done=0, trials_total=0)
         try:
+            self._page.change(phase="settle", starts=self.entry.starts + 1)
+            self._reporting.progress = Progress(phase="settle", trials_done=0, trials_total=0)
             self._watch.start(self._request())
-        except OSError as error:
-            if error.errno not in DISK_FULL:
+        except (StorageError, OSError) as error:
+            if not isinstance(error, StorageError) and error.errno not in DISK_FULL:
                 self._conclude("FAILED", f"runner.start: {error}")
                 return
             log.error("the runner cannot be started now: %s", error)  # noqa: TRY400 the disk's fault
-            self._retry_at = self._s.clock() + STORAGE_SECONDS
+            self._wait_for_storage()
         except EdgedynoError as error:
             self._conclude("FAILED", f"runner.start: {error}")
+
+    def _wait_for_storage(self) -> None:
+        """Try again when there is room, or after a while."""
+        self._s.room.wait()
+        self._waits_for_storage = True
+        self._retry_at = self._s.clock() + STORAGE_SECONDS
 
     def _request(self) -> RunRequest:
         samples = self._folder / "run"
@@ -341,8 +353,10 @@ class Execution:
         )
 
     def _retry(self) -> None:
-        self._retry_at = NEVER
-        if self.stage is Stage.FETCH:
+        self._retry_at, self._waits_for_storage = NEVER, False
+        if self._ending is not None:
+            self._conclude(*self._ending)
+        elif self.stage is Stage.FETCH:
             self._fetch()
         elif self.stage is Stage.RUN:
             self._run()
@@ -352,6 +366,10 @@ class Execution:
             self._reporting.ask_record()
 
     def _runner_died(self, returncode: int) -> None:
+        if self._s.room.disk_is_full:
+            log.error("the runner died (exit code %d) on a full disk: it has to wait", returncode)
+            self._wait_for_storage()
+            return
         why = self._watch.killed_because or f"exit code {returncode}"
         self._page.change(deaths=self.entry.deaths + 1)
         log.error(
@@ -390,7 +408,13 @@ class Execution:
     def _conclude(self, state: ExecutionState, reason: str | None) -> None:
         log.info("execution ends as %s%s", state, f": {reason}" if reason else "")
         self._retry_at = NEVER
-        self._page.change(outcome=state, reason=reason, phase="upload")
+        try:
+            self._page.change(outcome=state, reason=reason or None, phase="upload")
+        except StorageError as error:
+            log.error("the end waits to be written down: %s", error)  # noqa: TRY400 the text says all
+            self._ending = (state, reason or "")
+            self._wait_for_storage()
+            return
         self._enter(Stage.DELIVER)
         self.outbox_changed()
         if self.stage is Stage.DELIVER:

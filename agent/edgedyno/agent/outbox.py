@@ -31,12 +31,12 @@ class Upload(Struct, frozen=True):
 class Outbox:
     """A bounded queue of results; rows leave only by the controller's word."""
 
-    def __init__(self, database: Database, *, board: str, limit: int) -> None:
+    def __init__(self, database: Database, *, board: str, limit: int, limit_bytes: int = 256 << 20) -> None:
         self._database = database
         self._connection = database.connection
         self._board = board
         self._limit = limit
-        self._reserved = limit // 10
+        self._limit_bytes = limit_bytes
         self.stream_epoch = database.get_meta("stream_epoch") or self._begin_stream()
 
     def _begin_stream(self) -> str:
@@ -61,14 +61,19 @@ class Outbox:
         )
 
     @property
+    def size_bytes(self) -> int:
+        """Size of the results that wait."""
+        return int(self._connection.execute("SELECT total(length(record)) FROM outbox").fetchone()[0])
+
+    @property
     def accepts_runs(self) -> bool:
         """Whether a new execution may begin: the last tenth is reserved for one that runs already."""
-        return self.depth < self._limit - self._reserved
+        return self.depth < self._limit * 9 // 10 and self.size_bytes < self._limit_bytes * 9 // 10
 
     @property
     def full(self) -> bool:
         """Whether the reserved part is used up too."""
-        return self.depth >= self._limit
+        return self.depth >= self._limit or self.size_bytes >= self._limit_bytes
 
     def put(self, record: Result, *, lease_id: str, artifacts: list[str]) -> None:
         """Add a result and the artifacts that it names; part of the caller's transaction."""

@@ -50,7 +50,7 @@ class Presence:
         self._session_epoch = next_session_epoch(database)
         self._beat_at = clock() + random.uniform(0, heartbeat_seconds)  # noqa: S311 spreads a fleet, no secret
 
-    def state(self, *, online: bool, execution: str | None = None) -> bytes:
+    def state(self, *, online: bool, execution: str | None = None, refuses: str | None = None) -> bytes:
         """Return the retained state; offline, it is the last will and the farewell."""
         return encode(
             State(
@@ -61,6 +61,7 @@ class Presence:
                 capabilities_sha256=self._capabilities_sha256,
                 execution=execution,
                 agent_version=self._capabilities.agent_version,
+                refuses=refuses,
             )
         )
 
@@ -86,7 +87,7 @@ class Presence:
         """Return when the next heartbeat is due."""
         return self._beat_at
 
-    def beat(self, outbox_depth: int) -> bytes | None:
+    def beat(self, outbox_depth: int, outbox_bytes: int) -> bytes | None:
         """Return a heartbeat if one is due."""
         now = self._clock()
         if now < self._beat_at:
@@ -105,6 +106,8 @@ class Presence:
                 throttled=live.throttled,
                 throttle_visible=self._live.throttle_visible,
                 outbox_depth=outbox_depth,
+                outbox_bytes=outbox_bytes,
+                heartbeat_seconds=self._heartbeat_seconds,
                 rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
             )
         )

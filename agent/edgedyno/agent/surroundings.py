@@ -14,6 +14,7 @@ from edgedyno.agent.dialogue import Dialogue
 from edgedyno.agent.events import AnyWake
 from edgedyno.agent.journal import Journal
 from edgedyno.agent.outbox import Outbox
+from edgedyno.agent.room import Room
 from edgedyno.agent.spool import Spool
 from edgedyno.core.board import Capabilities
 from edgedyno.core.manifest import Manifest
@@ -34,6 +35,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     work_dir: Path
     journal: Journal
     outbox: Outbox
+    room: Room
     spool: Spool
     dialogue: Dialogue
     fetch: Callable[[int, Manifest, threading.Event], None]

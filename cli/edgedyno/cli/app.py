@@ -295,6 +295,17 @@ def controller_backup(target: Path, config_file: ConfigFile = None) -> None:
     backup(target, config_file)
 
 
+@controller.command("restore")
+def controller_restore(
+    source: Annotated[Path, typer.Argument(help="Folder that `backup` wrote.", metavar="BACKUP")],
+    data_dir: Annotated[Path, typer.Option("--data", help="Folder to make: empty, or not there yet.")],
+) -> None:
+    """Make a controller's data folder of a backup; it is checked first, and nothing is overwritten."""
+    from edgedyno.cli.controller import restore
+
+    restore(source, data_dir)
+
+
 @config.command("show")
 def config_show(
     *,

@@ -41,7 +41,9 @@ def _state(board: dict[str, Any]) -> str:
     state = (
         "online" if board["online"] else f"gone, seen {seen:.0f} s ago" if seen is not None else "never seen"
     )
-    return f"{state}, drained" if board["drained"] else state
+    if board["drained"]:
+        state += ", drained"
+    return f"{state}, takes no work ({board['refuses']})" if board.get("refuses") else state
 
 
 def show(board: str, *, url: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`edgedyno controller`: run, migrate, backup."""
+"""`edgedyno controller`: run, migrate, backup, restore."""
 
 from __future__ import annotations
 
@@ -64,3 +64,21 @@ def backup(target: Path, config_file: Path | None) -> None:
     say(
         f"wrote {made.folder}: the database and {made.artifacts} artifacts, {format_bytes(made.artifact_bytes)}"
     )
+
+
+def restore(source: Path, data_dir: Path) -> None:
+    """Make a data folder of a backup, and say what is not in it."""
+    from edgedyno.controller.store.restore import restore as put_back
+
+    made = put_back(source, data_dir)
+    say(f"wrote {made.folder}: schema {made.revision}, {made.results} results, {made.artifacts} artifacts")
+    if made.missing_artifacts:
+        say(f"{len(made.missing_artifacts)} artifacts are listed but were not in the backup:")
+        for name in made.missing_artifacts:
+            say(f"  {name}")
+    say(
+        f"{len(made.again)} executions were not over when the backup was made and begin again as new attempts"
+    )
+    for name in made.again:
+        say(f"  {name}")
+    say("jobs that were submitted after the backup are not in it: submit them again")

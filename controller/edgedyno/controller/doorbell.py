@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from edgedyno.controller.rollout.gate import head_of_board
-from edgedyno.controller.store import boards
+from edgedyno.controller.store import boards, executions
 from edgedyno.core.messages import Desired, Message
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def heads_of(
     connection: Connection, names: set[str] | None, now_seconds: float, moment: Moment
 ) -> dict[str, Desired]:
     """Return what each of these boards should do; None stands for all boards."""
-    if names is None:
-        names = {board.board for board in boards.read_boards(connection)}
+    wanted = sorted(boards.read_names(connection) if names is None else names)
+    busy = executions.boards_with_work(connection)
     found = {}
-    for board in sorted(names):
-        head = head_of_board(connection, board, moment, now_seconds=now_seconds)
+    for board in wanted:
+        head = head_of_board(connection, board, moment, now_seconds=now_seconds) if board in busy else None
         found[board] = Desired(
             execution=head.execution if head else None,
             version=head.version if head else 0,

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 from msgspec import Struct
 from prometheus_client.core import (
-    CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
-from edgedyno.controller.reception import DURATION_BOUNDS, Tally
 from edgedyno.controller.rollout.metrics import rollout_families
 from edgedyno.controller.rollout.view import RolloutView
+from edgedyno.controller.service_metrics import ServiceState, service_families
 from edgedyno.controller.store.boards import Board
 from edgedyno.controller.verdict_metrics import ToldGroup, ToldVerdict, verdict_families
 from edgedyno.core.messages import ExecutionRecord, ExecutionState, Telemetry
@@ -28,7 +26,6 @@ from edgedyno.core.result import Result, StageSummary
 from edgedyno.core.stages import end_to_end_seconds
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
 CELL = (
@@ -36,19 +33,10 @@ CELL = (
     *("threads", "cores", "batch", "scenario"),
 )
 STATES: tuple[str, ...] = get_args(ExecutionState)
+# What a board may name itself is bounded, or one board could fill Prometheus.
+MAX_READINGS = 64
+MAX_RUNTIMES = 64
 PERCENTILES = ("min", "p50", "mean", "p90", "p95", "p99", "p50_low", "p50_high")
-
-
-class ServiceState(Struct, frozen=True):
-    """How the service itself does."""
-
-    tally: Tally
-    inbox_depth: int
-    inbox_dropped: int
-    mqtt_connected: bool
-    leads: bool
-    builds: int
-    build_seconds_sum: float
 
 
 class Cell(Struct, frozen=True):
@@ -72,6 +60,8 @@ class Snapshot(Struct, frozen=True):
     """The newest last."""
     groups: list[ToldGroup]
     service: ServiceState
+    cells_left_out: int = 0
+    """Older cells that are not exported, so that series stay bounded."""
     outliers: dict[tuple[str, str], bool] = {}
     """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
     rollouts: dict[str, RolloutView] = {}
@@ -97,10 +87,13 @@ class FleetCollector(Collector):
         yield from _telemetry(snapshot)
         yield from _executions(snapshot)
         yield from _results(snapshot.cells)
+        left_out = _gauge("result_cells_left_out", "Older cells that are not exported: they are too many.")
+        left_out.add_metric([], snapshot.cells_left_out)
+        yield left_out
         yield _outliers(snapshot.outliers)
         yield from rollout_families(snapshot.rollouts)
         yield from verdict_families(snapshot.verdicts, snapshot.groups)
-        yield from _service(snapshot.service)
+        yield from service_families(snapshot.service)
 
 
 def _gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
@@ -110,12 +103,14 @@ def _gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamil
 def _boards(snapshot: Snapshot) -> Iterator[Metric]:
     online = _gauge("board_online", "Whether the board's agent is connected.", ["board"])
     drained = _gauge("board_drained", "Whether the board gets no new jobs.", ["board"])
+    refuses = _gauge("board_refuses_work", "Whether the board takes no new jobs by itself.", ["board"])
     seen = _gauge("board_last_seen_seconds", "Time since the board was heard.", ["board"])
     info = InfoMetricFamily("edgedyno_board", "What the board is.", labels=["board"])
     memory = _gauge("board_memory_bytes", "Main memory of the board.", ["board"])
     for board in snapshot.boards:
         online.add_metric([board.board], board.online)
         drained.add_metric([board.board], board.drained)
+        refuses.add_metric([board.board], board.refuses is not None)
         seen.add_metric([board.board], snapshot.last_seen_seconds[board.board])
         found = board.capabilities
         facts = {"agent_version": board.agent_version}
@@ -125,7 +120,7 @@ def _boards(snapshot: Snapshot) -> Iterator[Metric]:
             if found.memory_bytes is not None:
                 memory.add_metric([board.board], found.memory_bytes)
         info.add_metric([board.board], facts)
-    yield from (online, drained, seen, info, memory, _runtimes(snapshot.boards))
+    yield from (online, drained, refuses, seen, info, memory, _runtimes(snapshot.boards))
 
 
 def _runtimes(boards: Iterable[Board]) -> Metric:
@@ -135,7 +130,7 @@ def _runtimes(boards: Iterable[Board]) -> Metric:
         ["board", "runtime", "runtime_version", "environment"],
     )
     for board in boards:
-        for runtime in board.capabilities.runtimes if board.capabilities else []:
+        for runtime in board.capabilities.runtimes[:MAX_RUNTIMES] if board.capabilities else []:
             labels = [board.board, runtime.name, runtime.version or "", runtime.environment]
             available.add_metric(labels, runtime.available)
     return available
@@ -148,6 +143,7 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
     load = _gauge("board_load", "Load average over one minute.", ["board"])
     memory = _gauge("board_agent_resident_memory_bytes", "Memory of the agent.", ["board"])
     outbox = _gauge("board_outbox_messages", "Results that wait on the board.", ["board"])
+    outbox_bytes = _gauge("board_outbox_bytes", "Size of the results that wait on the board.", ["board"])
     throttled = _gauge(
         "board_throttled",
         "Whether the board throttled since its last heartbeat; none where it cannot tell.",
@@ -160,17 +156,19 @@ def _telemetry(snapshot: Snapshot) -> Iterator[Metric]:
             (clock, now.frequency_hz),
             (power, now.power_watts),
         ):
-            for name, value in readings.items():
-                family.add_metric([board, name], value)
+            for name, value in sorted(readings.items())[:MAX_READINGS]:
+                family.add_metric([board, name[:64]], value)
         if now.throttle_visible:
             throttled.add_metric([board], bool(now.throttled))
         outbox.add_metric([board], now.outbox_depth)
+        if now.outbox_bytes is not None:
+            outbox_bytes.add_metric([board], now.outbox_bytes)
         uptime.add_metric([board], now.uptime_seconds)
         if now.load is not None:
             load.add_metric([board], now.load)
         if now.rss_bytes is not None:
             memory.add_metric([board], now.rss_bytes)
-    yield from (temperature, clock, power, throttled, load, memory, outbox, uptime)
+    yield from (temperature, clock, power, throttled, load, memory, outbox, outbox_bytes, uptime)
 
 
 def _executions(snapshot: Snapshot) -> Iterator[Metric]:
@@ -183,16 +181,24 @@ def _executions(snapshot: Snapshot) -> Iterator[Metric]:
     left = _gauge("execution_eta_seconds", "Estimated time to the end of what the board runs.", ["board"])
     phase = _gauge("execution_phase", "1 for the phase of what the board runs.", ["board", "phase"])
     stalled = _gauge("execution_stalled", "Whether the lease of what the board runs expired.", ["board"])
+    leases = _gauge(
+        "leases", "Executions that boards run: held, or expired because a board is silent.", ["state"]
+    )
+    expired = sum(record.stalled for record in snapshot.running)
+    leases.add_metric(["held"], len(snapshot.running) - expired)
+    leases.add_metric(["expired"], expired)
+    online = {board.board for board in snapshot.boards if board.online}
     for record in snapshot.running:
         stalled.add_metric([record.board], record.stalled)
-        if record.progress is None:
+        # What a board that is gone was doing is no live figure any more.
+        if record.progress is None or record.board not in online:
             continue
         done.add_metric([record.board], record.progress.trials_done)
         total.add_metric([record.board], record.progress.trials_total)
         phase.add_metric([record.board, record.progress.phase], 1)
         if record.progress.eta_seconds is not None:
             left.add_metric([record.board], record.progress.eta_seconds)
-    yield from (counts, done, total, left, phase, stalled)
+    yield from (counts, done, total, left, phase, stalled, leases)
 
 
 def _outliers(flags: dict[tuple[str, str], bool]) -> Metric:
@@ -325,47 +331,3 @@ def _bounds(estimate: msgspec.Struct) -> Iterator[tuple[str, float]]:
         value = getattr(estimate, stat)
         if value is not None:
             yield stat, value
-
-
-def _service(state: ServiceState) -> Iterator[Metric]:
-    tally = state.tally
-    messages = _counter("ingest_messages", "Messages that came.", tally.messages, "kind")
-    refusals = _counter("ingest_refusals", "Results refused for good.", tally.refusals, "code")
-    yield from (messages, refusals)
-    for name, text, value in (
-        ("ingest_results", "Results committed.", tally.stored),
-        ("ingest_duplicates", "Results that had come before.", tally.duplicates),
-        ("ingest_undecodable", "Messages that could not be read.", tally.undecodable),
-        ("ingest_dropped", "Messages dropped because the database did not keep up.", state.inbox_dropped),
-        ("builds", "Builds of variants.", state.builds),
-        ("build_seconds", "Time spent building variants.", state.build_seconds_sum),
-    ):
-        yield CounterMetricFamily(f"edgedyno_{name}", text, value=value)
-    for name, text, now in (
-        ("ingest_queue_messages", "Messages that wait for the database.", state.inbox_depth),
-        ("mqtt_connected", "Whether the broker is there.", state.mqtt_connected),
-        ("leader", "Whether this replica minds timeouts, builds and scores.", state.leads),
-    ):
-        gauge = _gauge(name, text)
-        gauge.add_metric([], now)
-        yield gauge
-    yield _batches(tally)
-
-
-def _counter(name: str, text: str, counts: Counter[str], label: str) -> Metric:
-    family = CounterMetricFamily(f"edgedyno_{name}", text, labels=[label])
-    for value, count in sorted(counts.items()):
-        family.add_metric([value], count)
-    return family
-
-
-def _batches(tally: Tally) -> Metric:
-    family = HistogramMetricFamily("edgedyno_ingest_batch_seconds", "Time to take one batch in.")
-    total = 0
-    buckets: list[tuple[str, float]] = []
-    for bound in DURATION_BOUNDS:
-        total += tally.batch_seconds[bound]
-        buckets.append((str(bound), total))
-    buckets.append(("+Inf", tally.batches))
-    family.add_metric([], buckets, tally.batch_seconds_sum)
-    return family

@@ -13,6 +13,8 @@ class Incoming(NamedTuple):
 
     topic: str
     payload: bytes
+    at_seconds: float
+    """When, on the monotonic clock."""
 
 
 class Inbox:

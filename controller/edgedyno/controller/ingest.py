@@ -76,6 +76,10 @@ class Outcome(Struct):
     stored: int = 0
     duplicates: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
+    """Stored results that came late, repeat a trial or are superseded, by that word."""
+    forgotten: int = 0
+    """Results that were acknowledged once and are in this database no more: it was restored from an older copy."""
     executions: set[str] = field(default_factory=set)
 
 
@@ -145,6 +149,8 @@ def _add(total: Outcome, one: Outcome) -> None:
     total.stored += one.stored
     total.duplicates += one.duplicates
     total.refusals += one.refusals
+    total.flags += one.flags
+    total.forgotten += one.forgotten
     total.executions |= one.executions
 
 
@@ -165,7 +171,7 @@ def take_results(connection: Connection, arrivals: Sequence[Arrival]) -> Outcome
         elif problem is not None:
             refused[arrival.board, arrival.envelope.stream_epoch].append(problem)
             outcome.refusals[problem.code] += 1
-    _store(connection, accepted)
+    outcome.flags = _store(connection, accepted)
     store_streams(connection, streams)
     outcome.stored = len(accepted)
     outcome.executions = {execution.execution for _, execution in accepted}
@@ -181,7 +187,14 @@ def _new_ones(
     for arrival in arrivals:
         envelope = arrival.envelope
         stream = streams[arrival.board, envelope.stream_epoch]
-        stream.forget_before(min(envelope.oldest_seq, envelope.seq))
+        forgotten = stream.forget_before(min(envelope.oldest_seq, envelope.seq))
+        if forgotten:
+            outcome.forgotten += forgotten
+            log.error(
+                "%d results of board %s were acknowledged and are not in this database: it is an older copy",
+                forgotten,
+                arrival.board,
+            )
         if stream.has(envelope.seq):
             outcome.duplicates += 1
         elif len(stream.ahead) < MAX_AHEAD or envelope.seq == stream.up_to + 1:
@@ -207,23 +220,32 @@ def _check(arrival: Arrival, execution: Execution | None) -> Refusal | None:
     return None
 
 
-def _store(connection: Connection, accepted: list[tuple[Arrival, Execution]]) -> None:
+def _store(connection: Connection, accepted: list[tuple[Arrival, Execution]]) -> Counter[str]:
+    """Store results and return how many of them, or of older ones, are flagged."""
     if not accepted:
-        return
+        return Counter()
     new = Counter(execution.execution for _, execution in accepted)
     # Nearly every result is the first of its trial: only when one is not, the older ones are looked up.
     attempt = connection.begin_nested()
     rows = [_row(arrival, execution) for arrival, execution in accepted]
     if insert_results(connection, rows) == len(rows):
         attempt.commit()
+        superseded = 0
     else:
         attempt.rollback()
-        _store_among_older(connection, accepted)
+        rows, superseded = _store_among_older(connection, accepted)
     count_results(connection, new)
+    flags = Counter(str(row["flag"]) for row in rows if row["flag"])
+    return flags + Counter({"superseded": superseded})
 
 
-def _store_among_older(connection: Connection, accepted: list[tuple[Arrival, Execution]]) -> None:
-    """Store results of which some are of trials that have one: a newer attempt counts, an older never."""
+def _store_among_older(
+    connection: Connection, accepted: list[tuple[Arrival, Execution]]
+) -> tuple[list[dict[str, Any]], int]:
+    """Store results of which some are of trials that have one: a newer attempt counts, an older never.
+
+    Returns the rows, and how many older ones no longer count.
+    """
     trials = {arrival.result.trial for arrival, _ in accepted if arrival.result is not None}
     counted = {
         key: (found.attempt, found.id)
@@ -246,7 +268,9 @@ def _store_among_older(connection: Connection, accepted: list[tuple[Arrival, Exe
             row.update(counted=False, flag="repeated" if before[0] == row["attempt"] else "late")
         rows[number] = row
     supersede(connection, superseded)
-    insert_results(connection, list(rows.values()))
+    stored = list(rows.values())
+    insert_results(connection, stored)
+    return stored, len(superseded)
 
 
 def _row(arrival: Arrival, execution: Execution) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import logging
 import random
 import ssl
 import threading
+import time
 from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import TYPE_CHECKING, Any
 
@@ -263,7 +264,7 @@ class Link:
         if topic == CONTROLLER_STATE:
             self._heard(client, bytes(message.payload))
             return
-        if not self._inbox.put(Incoming(topic, bytes(message.payload))):
+        if not self._inbox.put(Incoming(topic, bytes(message.payload), time.monotonic())):
             log.error("a message was dropped: the database does not keep up")
 
     def _heard(self, client: Client, payload: bytes) -> None:

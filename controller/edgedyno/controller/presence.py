@@ -12,7 +12,12 @@ from edgedyno.core.messages import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FRESH_SECONDS = 60.0  # boards send telemetry more often than this
+# What is live leaves with the second heartbeat that did not come.
+FRESH_HEARTBEATS = 2
+HEARTBEAT_SECONDS = (
+    30.0  # of agents that do not say theirs: what their configuration has unless it is changed
+)
+LONGEST_HEARTBEAT_SECONDS = 3600.0
 
 
 class Reading(Struct, frozen=True):
@@ -20,6 +25,12 @@ class Reading(Struct, frozen=True):
 
     telemetry: Telemetry
     at_seconds: float
+
+    @property
+    def ends_at_seconds(self) -> float:
+        """When it is no longer live."""
+        heartbeat = self.telemetry.heartbeat_seconds or HEARTBEAT_SECONDS
+        return self.at_seconds + FRESH_HEARTBEATS * min(heartbeat, LONGEST_HEARTBEAT_SECONDS)
 
 
 class Presence:
@@ -42,6 +53,11 @@ class Presence:
         with self._lock:
             self._readings[telemetry.board] = Reading(telemetry, self._now())
 
+    def forget_readings(self, board: str) -> None:
+        """Drop the live readings of a board that is gone."""
+        with self._lock:
+            self._readings.pop(board, None)
+
     def heard(self) -> dict[str, float]:
         """Return when each board spoke last, in fleet seconds."""
         with self._lock:
@@ -57,11 +73,12 @@ class Presence:
         """Return a board's load average, where it is not stale."""
         with self._lock:
             reading = self._readings.get(board)
-        fresh = reading is not None and reading.at_seconds >= self._now() - FRESH_SECONDS
+        fresh = reading is not None and reading.ends_at_seconds >= self._now()
         return reading.telemetry.load if reading is not None and fresh else None
 
     def fresh(self) -> dict[str, Telemetry]:
         """Return readings that are not stale."""
-        since = self._now() - FRESH_SECONDS
+        now_seconds = self._now()
         with self._lock:
-            return {board: r.telemetry for board, r in self._readings.items() if r.at_seconds >= since}
+            self._readings = {b: r for b, r in self._readings.items() if r.ends_at_seconds >= now_seconds}
+            return {board: reading.telemetry for board, reading in self._readings.items()}

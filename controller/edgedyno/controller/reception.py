@@ -1,7 +1,7 @@
 """Takes messages from the inbox to the store and sends what they call for: acks, answers, doorbells.
 
 One batch is one step on the store's writer thread: results first, in one transaction, then everything else in
-the order it came. So a board's `SUCCEEDED` never overtakes its results.
+another, each board's in the order it came. So a board's `SUCCEEDED` never overtakes its results.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from sqlalchemy.exc import DataError, DBAPIError
 
 from edgedyno.controller import requests
+from edgedyno.controller.histogram import Histogram
 from edgedyno.controller.ingest import Arrival, Outcome, ingest, open_result
 from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.store.boards import take_caps, take_state
@@ -26,6 +28,8 @@ from edgedyno.core.messages import Caps, Message, State, Telemetry, decode
 from edgedyno.core.topics import parse
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from edgedyno.controller.clock import FleetClock
     from edgedyno.controller.inbox import Inbox, Incoming
     from edgedyno.controller.presence import Presence
@@ -36,8 +40,6 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 100
 BATCH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
-# Of batches, from the quickest commit on a fast disk to a slow SD card's.
-DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 # What may follow `rsp/` in an answer: never a wildcard or another level.
 _OPERATION = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -54,10 +56,13 @@ class Tally(Struct):
     duplicates: int = 0
     undecodable: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
-    batches: int = 0
-    batch_seconds_sum: float = 0.0
-    batch_seconds: Counter[float] = field(default_factory=Counter)
-    """Batches by the smallest bound that they kept."""
+    forgotten: int = 0
+    """Results that were acknowledged once and are not in the database, which is an older copy."""
+    flags: Counter[str] = field(default_factory=Counter)
+    """Stored results that are late, repeated or superseded."""
+    batch_seconds: Histogram = field(default_factory=Histogram)
+    lag_seconds: Histogram = field(default_factory=Histogram)
+    """Of results, from their arrival here to the commit."""
 
 
 class Step(Struct):
@@ -116,7 +121,8 @@ class Reception:
         step = Step()
         others: list[tuple[str, str, bytes]] = []
         arrivals: list[Arrival] = []
-        for topic, payload in batch:
+        came: list[float] = []
+        for topic, payload, at_seconds in batch:
             parsed = parse(topic)
             if parsed is None:
                 self.tally.messages["other"] += 1
@@ -129,14 +135,21 @@ class Reception:
                     self.tally.undecodable += 1
                 else:
                     arrivals.append(arrival)
+                    came.append(at_seconds)
             else:
                 others.append((board, leaf, payload))
             self._presence.hear(board)
         if arrivals:
             self._take_results(arrivals, step)
-        for board, leaf, payload in others:
-            self._take_other(board, leaf, payload, step)
-        self._note_duration(time.monotonic() - started)
+            committed = time.monotonic()
+            for at_seconds in came:
+                self.tally.lag_seconds.observe(committed - at_seconds)
+        if others:
+            told = self._database.write_now(self._take_others, others)
+            step.messages += told.messages
+            step.ring |= told.ring
+            step.woken |= told.woken
+        self.tally.batch_seconds.observe(time.monotonic() - started)
         return step
 
     def _take_results(self, arrivals: list[Arrival], step: Step) -> None:
@@ -144,17 +157,32 @@ class Reception:
         self.tally.stored += outcome.stored
         self.tally.duplicates += outcome.duplicates
         self.tally.refusals += outcome.refusals
+        self.tally.flags += outcome.flags
+        self.tally.forgotten += outcome.forgotten
         step.messages += [(board, "ack", ack) for (board, _), ack in outcome.acks.items()]
 
-    def _take_other(self, board: str, leaf: str, payload: bytes, step: Step) -> None:
+    def _take_others(self, connection: Connection, others: list[tuple[str, str, bytes]]) -> Step:
+        """Take a batch of anything but results in one transaction: a commit for each would hold a fleet up.
+
+        By board, so that replicas lock rows in one order; a sort keeps the order of each board's own messages.
+        """
+        step = Step()
+        for board, leaf, payload in sorted(others, key=itemgetter(0)):
+            self._take_other(connection, board, leaf, payload, step)
+        return step
+
+    def _take_other(self, connection: Connection, board: str, leaf: str, payload: bytes, step: Step) -> None:
         kind = leaf.removeprefix("req/")
         try:
-            if leaf.startswith("req/"):
-                self._take_request(board, kind, payload, step)
-            elif leaf == "tele":
+            if leaf == "tele":
                 self._take_telemetry(board, payload)
-            elif leaf in ("state", "caps"):
-                self._take_birth(board, leaf, payload, step)
+            elif leaf in ("state", "caps") or leaf.startswith("req/"):
+                # What the database will not have in one message is undone alone.
+                with connection.begin_nested():
+                    if leaf in ("state", "caps"):
+                        self._take_birth(connection, board, leaf, payload, step)
+                    else:
+                        self._take_request(connection, board, kind, payload, step)
             else:
                 kind = "other"
         except (ConfigError, DataError, OverflowError) as error:
@@ -166,7 +194,7 @@ class Reception:
             kind = "other"
         self.tally.messages[kind] += 1
 
-    def _take_request(self, board: str, op: str, payload: bytes, step: Step) -> None:
+    def _take_request(self, connection: Connection, board: str, op: str, payload: bytes, step: Step) -> None:
         try:
             request = requests.open_request(op, payload)
         except ConfigError as error:
@@ -174,8 +202,8 @@ class Reception:
             if refusal is not None and _OPERATION.fullmatch(op):
                 step.messages.append((board, f"rsp/{op}", refusal))
             raise
-        answer = self._database.write_now(
-            requests.answer,
+        answer = requests.answer(
+            connection,
             board,
             request,
             now_seconds=self._clock.now(),
@@ -192,28 +220,24 @@ class Reception:
         _check_board(board, telemetry.board)
         self._presence.take_telemetry(telemetry)
 
-    def _take_birth(self, board: str, leaf: str, payload: bytes, step: Step) -> None:
+    def _take_birth(self, connection: Connection, board: str, leaf: str, payload: bytes, step: Step) -> None:
         if not payload:
             return  # a retained message was cleared by hand
         now_seconds = self._clock.now()
         if leaf == "state":
             state = decode(payload, State)
             _check_board(board, state.board)
-            taken = self._database.write_now(take_state, state, now_seconds)
+            taken = take_state(connection, state, now_seconds)
             if state.online:
                 step.ring.add(board)
+            elif taken:
+                self._presence.forget_readings(board)
         else:
             caps = decode(payload, Caps)
             _check_board(board, caps.board)
-            taken = self._database.write_now(take_caps, caps, now_seconds)
+            taken = take_caps(connection, caps, now_seconds)
         if not taken:
             log.info("a late %s was ignored", leaf, extra={"board": board})
-
-    def _note_duration(self, seconds: float) -> None:
-        self.tally.batches += 1
-        self.tally.batch_seconds_sum += seconds
-        bound = next((bound for bound in DURATION_BOUNDS if seconds <= bound), float("inf"))
-        self.tally.batch_seconds[bound] += 1
 
 
 def _check_board(topic_board: str, board: str) -> None:

@@ -216,7 +216,7 @@ class Scheduler:
         for job in {execution.job for execution in live} - self._timeouts.keys():
             resolved = await self._database.read(jobs.read_resolved, job)
             self._timeouts[job] = resolved.spec.timeouts
-        heard = {b.board: b.heard_at_seconds for b in await self._database.read(boards.read_boards)}
+        heard = await self._database.read(boards.read_heard)
         for board, at_seconds in self._presence.heard().items():
             heard[board] = max(heard.get(board, 0.0), at_seconds)
         now_seconds = self._clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from edgedyno.controller.api.parts import Parts
 from edgedyno.controller.claim import Claim, fleet_of
 from edgedyno.controller.clock import FleetClock, wall_clock
 from edgedyno.controller.doorbell import Doorbell
-from edgedyno.controller.exporter import FleetCollector, ServiceState
+from edgedyno.controller.exporter import FleetCollector
 from edgedyno.controller.inbox import Inbox
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.laboratory import ChildLaboratory, Laboratory
@@ -30,6 +31,7 @@ from edgedyno.controller.security.keeper import Keeper, api_names
 from edgedyno.controller.security.signing import Signer, open_signer, public_keys
 from edgedyno.controller.security.tokens import TokenBook
 from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
+from edgedyno.controller.service_metrics import ServiceState
 from edgedyno.controller.snapshot import SnapshotTaker
 from edgedyno.controller.store.database import Database, check_reachable
 from edgedyno.controller.store.migrate import migrate
@@ -189,6 +191,10 @@ class Service:
                 leads=scheduler.leads,
                 builds=scheduler.builds,
                 build_seconds_sum=scheduler.build_seconds,
+                write_seconds=database.write_seconds,
+                read_seconds=database.read_seconds,
+                data_free_bytes=shutil.disk_usage(config.data_dir).free,
+                database_bytes=database.size_bytes(),
             )
 
         collector = FleetCollector()

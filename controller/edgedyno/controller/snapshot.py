@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 from msgspec import Struct
 
-from edgedyno.controller.exporter import Cell, ServiceState, Snapshot, cell_of
+from edgedyno.controller.exporter import Cell, Snapshot, cell_of
 from edgedyno.controller.lab.siblings import Quantity, compare_boards
 from edgedyno.controller.rollout.metrics import read_views
 from edgedyno.controller.rollout.moment import moment_of
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.clock import FleetClock
     from edgedyno.controller.presence import Presence
+    from edgedyno.controller.service_metrics import ServiceState
     from edgedyno.controller.store.boards import Board
     from edgedyno.controller.store.executions import Execution
 
 # Older ones no longer show: their cells were measured again, or their boards are gone.
 NEWEST_EXECUTIONS = 1000
+# About 40 series each; beyond, the older ones are in the API only.
+MAX_CELLS = 5000
 
 
 class _Told(Struct):
@@ -35,6 +38,16 @@ class _Told(Struct):
 
     verdicts: list[ToldVerdict]
     groups: list[ToldGroup] = []
+
+
+class _Read(Struct):
+    """What was read of an execution's results."""
+
+    version: tuple[int, int]
+    """Scoring round and attempt: with another one all of them are read again."""
+    count: int = 0
+    newest_id: int = 0
+    results: list[Result] = []
 
 
 _told = msgspec.json.Decoder(_Told)
@@ -55,7 +68,7 @@ class SnapshotTaker:
         self._clock = clock
         self._presence = presence
         self._service = service
-        self._cache: dict[str, tuple[tuple[int, int], list[Result]]] = {}
+        self._cache: dict[str, _Read] = {}
         self._compared: tuple[object, dict[tuple[str, str], bool]] | None = None
         self._verdicts: dict[str, tuple[str, _Told]] = {}
 
@@ -80,7 +93,8 @@ class SnapshotTaker:
             telemetry=self._presence.fresh(),
             executions=dict(Counter((e.board, e.state) for e in newest)),
             running=[e.record() for e in newest if e.state == "IN_PROGRESS"],
-            cells=cells,
+            cells=cells[-MAX_CELLS:],
+            cells_left_out=max(0, len(cells) - MAX_CELLS),
             verdicts=[verdict for one in told.values() if one for verdict in one.verdicts],
             groups=[group for one in told.values() if one for group in one.groups],
             service=self._service(),
@@ -100,14 +114,27 @@ class SnapshotTaker:
             for result in self._results(connection, execution):
                 flag = None if chosen is None else result.trial in chosen.get(result.board, set())
                 if result.status != "skipped":
-                    cells[cell_of(result)] = Cell(result, flag)
-        self._cache = {e.execution: self._cache[e.execution] for e in newest if e.execution in self._cache}
+                    key = cell_of(result)
+                    cells.pop(key, None)  # the newest last
+                    cells[key] = Cell(result, flag)
+        self._forget_hidden(newest, cells)
         return list(cells.values())
+
+    def _forget_hidden(self, newest: list[Execution], cells: dict[tuple[str, ...], Cell]) -> None:
+        """Keep of the results that were read only those that show: newer ones stand for the others."""
+        shown = {id(cell.result) for cell in cells.values()}
+        kept = {}
+        for execution in newest:
+            if execution.execution in self._cache:
+                read = self._cache[execution.execution]
+                read.results = [one for one in read.results if id(one) in shown]
+                kept[execution.execution] = read
+        self._cache = kept
 
     def _outliers(self, cells: list[Cell], known: list[Board]) -> dict[tuple[str, str], bool]:
         """Return which compared board stands out in what; anew only where results or boards are new."""
         key = (
-            tuple((name, each[0]) for name, each in self._cache.items()),
+            tuple((name, each.count, each.version) for name, each in self._cache.items()),
             tuple((board.board, board.capabilities is not None) for board in known),
         )
         if self._compared is None or self._compared[0] != key:
@@ -119,14 +146,17 @@ class SnapshotTaker:
         return self._compared[1]
 
     def _results(self, connection: Connection, execution: Execution) -> list[Result]:
-        key = (execution.results_count, execution.scoring_round)
-        kept = self._cache.get(execution.execution)
-        if kept is None or kept[0] != key:
-            stored = results.read_results(connection, execution=execution.execution)
-            bare = [_bare(one.record) for one in stored]
-            kept = (key, bare)
-            self._cache[execution.execution] = kept
-        return kept[1]
+        """Return what is kept of an execution's results; of one that runs only the new ones are read."""
+        version = (execution.scoring_round, execution.attempt)
+        read = self._cache.get(execution.execution)
+        if read is None or read.version != version:
+            read = self._cache[execution.execution] = _Read(version)
+        if read.count != execution.results_count:
+            stored = results.read_results(connection, execution=execution.execution, after=read.newest_id)
+            read.results += [_bare(one.record) for one in stored]
+            read.newest_id = max((one.id for one in stored), default=read.newest_id)
+            read.count = execution.results_count
+        return read.results
 
     def _told(self, connection: Connection, job: str) -> _Told | None:
         """Return a job's verdicts, where they have been made since its results changed."""

@@ -43,6 +43,8 @@ class State(Message, frozen=True):
     capabilities_sha256: str = ""
     execution: str | None = None
     agent_version: str = ""
+    refuses: str | None = None
+    """Why the board takes no new executions for now, such as a full disk; None: it does."""
 
 
 class Caps(Message, frozen=True):
@@ -195,6 +197,9 @@ class Telemetry(Message, frozen=True):
     throttle_visible: bool = False
     """Whether the board has files that tell of throttling."""
     outbox_depth: int = 0
+    outbox_bytes: int | None = None
+    heartbeat_seconds: float | None = None
+    """When the next one is due; two missed ones make these readings stale."""
     rss_bytes: int | None = None
 
 

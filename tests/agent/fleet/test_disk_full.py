@@ -47,7 +47,7 @@ def test_no_new_work_begins_on_a_full_disk(
     wait_until(lambda: controller.states, what="birth")
     disk.fill()
     name = controller.submit(manifest())
-    wait_until(lambda: "no new execution: the disk is full" in small.log.read_text(), what="the refusal")
+    wait_until(lambda: "no new executions: storage.full" in small.log.read_text(), what="the refusal")
     assert controller.state_of(name) == "QUEUED"
     disk.free()
     controller.ring()

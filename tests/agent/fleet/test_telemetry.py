@@ -39,7 +39,7 @@ def test_a_heartbeat_with_temperature_and_clock(tmp_path: Path) -> None:
     clock[0] += 5
     write(tree / "rootfs/sys/class/thermal/thermal_zone0/temp", "61234")
     write(tree / "rootfs/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "1500000")
-    payload = presence.beat(0)
+    payload = presence.beat(0, 0)
     database.close()
     assert payload is not None
     beat = decode(payload, Telemetry)

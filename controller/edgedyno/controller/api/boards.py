@@ -99,6 +99,7 @@ def _view(board: Board, parts: Parts, heard: dict[str, float], running: dict[str
         "last_seen_seconds": max(0.0, parts.clock.now() - heard_at),
         "labels": board.labels,
         "drained": board.drained,
+        "refuses": board.refuses,
         "profile": board.capabilities.profile if board.capabilities else None,
         "capabilities": board.capabilities,
         "execution": running.get(board.board),

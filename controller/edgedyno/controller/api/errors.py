@@ -93,6 +93,9 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_database_error(_request: Request, error: Exception) -> Response:
     """Answer while the database is away."""
+    if "disk is full" in str(getattr(error, "orig", "")):
+        log.error("the database cannot grow: the disk is full")
+        return error_answer("disk.full", "the controller's disk is full; nothing was stored", 507)
     log.error("the database failed", exc_info=error)
     return error_answer("database.failed", "the database does not answer; try again", 503)
 

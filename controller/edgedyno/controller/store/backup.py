@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DATABASE_COPY = "controller.sqlite3"
 ARTIFACT_LIST = "artifacts.sha256"
+DATABASE_HASH = "database.sha256"
 
 
 class Backup(Struct, frozen=True):
@@ -48,15 +50,25 @@ def backup(config: ControllerConfig, folder: Path, *, with_artifacts: bool = Fal
         raise ConfigError(f"found {folder} in use, expected an empty folder", code="backup.folder")
     folder.mkdir(parents=True, exist_ok=True)
     _copy_database(Path(source.database), folder / DATABASE_COPY)
+    digest = hash_file(folder / DATABASE_COPY)
+    (folder / DATABASE_HASH).write_text(f"{digest}  {DATABASE_COPY}\n", encoding="utf-8")
     store = ContentStore(config.artifacts_dir)
     names = list(store.names())
     lines = [f"{name}  artifacts/{name[:2]}/{name[2:4]}/{name}\n" for name in names]
     (folder / ARTIFACT_LIST).write_text("".join(lines), encoding="utf-8")
     if with_artifacts:
         copy = ContentStore(folder / "artifacts")
-        for name in names:
-            copy.add_file(store.path(name))
+        copy.add_files((name, store.path(name)) for name in names)
     return Backup(str(folder), len(names), store.size_bytes())
+
+
+def hash_file(path: Path) -> str:
+    """Return a file's sha256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -22,6 +22,7 @@ _capabilities = msgspec.json.Decoder(Capabilities)
 _labels = msgspec.json.Decoder(dict[str, str])
 _NAME = 128
 _VERSION = 64
+_REASON = 300
 
 
 class Board(Struct, frozen=True):
@@ -36,6 +37,8 @@ class Board(Struct, frozen=True):
     execution: str | None
     session_epoch: int
     agent_version: str
+    refuses: str | None
+    """Why it takes no new executions by itself, such as a full disk."""
     heard_at_seconds: float
 
 
@@ -80,6 +83,7 @@ def take_state(connection: Connection, state: State, now_seconds: float) -> bool
             agent_version=state.agent_version[:_VERSION],
             capabilities_sha256=state.capabilities_sha256[:64],
             execution=state.execution[:160] if state.execution else None,
+            refuses=state.refuses[:_REASON] if state.refuses else None,
         )
     )
     return changed.rowcount > 0
@@ -121,6 +125,19 @@ def read_boards(connection: Connection, *, removed: bool = False) -> list[Board]
     return [_board(row) for row in connection.execute(query if removed else query.where(~boards.c.removed))]
 
 
+def read_names(connection: Connection) -> list[str]:
+    """Return every board's id."""
+    return list(connection.execute(select(boards.c.board)).scalars())
+
+
+def read_heard(connection: Connection) -> dict[str, float]:
+    """Return when each board was last heard, in fleet seconds, as far as the store knows."""
+    return {
+        row.board: row.heard_at_seconds
+        for row in connection.execute(select(boards.c.board, boards.c.heard_at_seconds))
+    }
+
+
 def read_board(connection: Connection, board: str) -> Board | None:
     """Return one board that was not removed."""
     query = select(boards).where(boards.c.board == board, ~boards.c.removed)
@@ -159,5 +176,6 @@ def _board(row: Row[tuple[object, ...]]) -> Board:
         execution=row.execution,
         session_epoch=row.session_epoch,
         agent_version=row.agent_version,
+        refuses=row.refuses,
         heard_at_seconds=row.heard_at_seconds,
     )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from edgedyno.controller.histogram import Histogram
 from edgedyno.core.errors import ConfigError, RetryableError
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class Database:
         self._writing = self.engine.execution_options(**{_WRITES: True})
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
+        self.write_seconds = Histogram()
+        """Of transactions with their commit, tries again included."""
+        self.read_seconds = Histogram()
 
     @property
     def is_sqlite(self) -> bool:
@@ -59,6 +64,15 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `function` in one transaction in this thread; tried again after a deadlock."""
+        started = time.monotonic()
+        try:
+            return self._write_now(function, *args, **kwargs)
+        finally:
+            self.write_seconds.observe(time.monotonic() - started)
+
+    def _write_now(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._writing.begin() as connection:
@@ -74,8 +88,20 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `function` in a transaction that is rolled back, in this thread."""
-        with self.engine.connect() as connection:
-            return function(connection, *args, **kwargs)
+        started = time.monotonic()
+        try:
+            with self.engine.connect() as connection:
+                return function(connection, *args, **kwargs)
+        finally:
+            self.read_seconds.observe(time.monotonic() - started)
+
+    def size_bytes(self) -> int | None:
+        """Return the size of an SQLite database with its log; None for PostgreSQL."""
+        name = self.engine.url.database
+        if not self.is_sqlite or name is None:
+            return None
+        files = (Path(name), Path(f"{name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Finish what was begun and let the connections go."""

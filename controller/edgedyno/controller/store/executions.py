@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
 
 from edgedyno.controller.store.tables import boards, executions, jobs, results
 from edgedyno.core.failures import CLASSES, failure_class, limit_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _progress = msgspec.json.Decoder(Progress)
 _earlier = msgspec.json.Decoder(list[Attempt])
 _LIVE = ("QUEUED", "IN_PROGRESS")
+_boards_with_work = select(executions.c.board).where(executions.c.state.in_(_LIVE)).distinct()
 
 
 class Execution(Struct, frozen=True):
@@ -133,10 +134,15 @@ def insert_execution(
     return execution
 
 
+# Statements that every request of a board takes are made once: making one costs more than running it.
+_by_name = select(executions).where(executions.c.execution == bindparam("b_execution"))
+_by_name_locked = _by_name.with_for_update()
+
+
 def read_execution(connection: Connection, execution: str, *, lock: bool = False) -> Execution | None:
     """Return one execution; with `lock`, others wait to change it until this transaction ends."""
-    query = select(executions).where(executions.c.execution == execution)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    query = _by_name_locked if lock else _by_name
+    row = connection.execute(query, {"b_execution": execution}).first()
     return _execution(row) if row else None
 
 
@@ -201,6 +207,11 @@ def queue_of(
         is_free = bool(values.pop("free")) or values["state"] == "IN_PROGRESS"
         found.append(Waiting(Execution(**values), is_free))
     return found
+
+
+def boards_with_work(connection: Connection) -> set[str]:
+    """Return the boards that have something queued or running."""
+    return set(connection.execute(_boards_with_work).scalars())
 
 
 def live_of_board(connection: Connection, board: str) -> list[Execution]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from edgedyno.controller.rollout.placement import encode_placement, placement_of
 from edgedyno.controller.store.boards import utc_now
@@ -105,9 +106,16 @@ def read_jobs(connection: Connection, *, states: tuple[str, ...] = (), limit: in
     return [_job(row) for row in connection.execute(query)]
 
 
+# A fleet asks for the same job a thousand times: what was decoded last is kept, under the text it came from.
+_decode_resolved = lru_cache(maxsize=2)(_resolved.decode)
+_decode_variants = lru_cache(maxsize=4)(_variants.decode)
+_resolved_of = select(jobs.c.resolved).where(jobs.c.job == bindparam("b_job"))
+_builds_of = select(builds).where(builds.c.job == bindparam("b_job")).order_by(builds.c.reduce_range)
+
+
 def read_resolved(connection: Connection, job: str) -> ResolvedJob:
-    """Return what was submitted."""
-    return _resolved.decode(connection.execute(select(jobs.c.resolved).where(jobs.c.job == job)).scalar_one())
+    """Return what was submitted; callers share it and must not change it."""
+    return _decode_resolved(connection.execute(_resolved_of, {"b_job": job}).scalar_one())
 
 
 def read_job_names(connection: Connection) -> list[str]:
@@ -137,15 +145,14 @@ def set_job(
 
 
 def read_builds(connection: Connection, job: str) -> list[Build]:
-    """Return a job's builds."""
-    query = select(builds).where(builds.c.job == job).order_by(builds.c.reduce_range)
+    """Return a job's builds; callers share the variants and must not change them."""
     return [
         Build(
             reduce_range=row.reduce_range,
-            variants=_variants.decode(row.variants) if row.variants else None,
+            variants=_decode_variants(row.variants) if row.variants else None,
             seconds=row.seconds,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_builds_of, {"b_job": job})
     ]
 
 

@@ -35,12 +35,19 @@ class Stream(Struct):
         self.ahead.add(seq)
         self._close()
 
-    def forget_before(self, oldest: int) -> None:
-        """Take it that nothing before `oldest` will ever come: the outbox no longer holds it."""
-        if oldest - 1 > self.up_to:
-            self.up_to = oldest - 1
-            self.ahead = {seq for seq in self.ahead if seq > self.up_to}
-            self._close()
+    def forget_before(self, oldest: int) -> int:
+        """Take it that nothing before `oldest` will ever come: the outbox no longer holds it.
+
+        Returns how many seqs of a known stream were acknowledged and are not here: the database is an older copy.
+        """
+        if oldest - 1 <= self.up_to:
+            return 0
+        known = self.up_to > 0 or bool(self.ahead)
+        forgotten = oldest - 1 - self.up_to - sum(seq < oldest for seq in self.ahead)
+        self.up_to = oldest - 1
+        self.ahead = {seq for seq in self.ahead if seq > self.up_to}
+        self._close()
+        return forgotten if known else 0
 
     def _close(self) -> None:
         while self.up_to + 1 in self.ahead:
@@ -162,9 +169,12 @@ def read_results(
     board: str | None = None,
     execution: str | None = None,
     counted_only: bool = True,
+    after: int = 0,
 ) -> list[StoredResult]:
-    """Return results in the order they came."""
-    rows = connection.execute(_query(job, board, execution, counted_only=counted_only))
+    """Return results in the order they came, those with an id above `after`."""
+    rows = connection.execute(
+        _query(job, board, execution, counted_only=counted_only).where(results.c.id > after)
+    )
     return [StoredResult(row.id, row.counted, row.flag, _result.decode(row.best)) for row in rows]
 
 

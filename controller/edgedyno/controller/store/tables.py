@@ -54,6 +54,7 @@ boards = Table(
     Column("capabilities_sha256", String(64), nullable=False),
     Column("capabilities", Text),
     Column("execution", String(160)),
+    Column("refuses", Text),
     Column("heard_at_seconds", Float, nullable=False),
     Column("created_utc", String(40), nullable=False),
     Column("removed", Boolean, nullable=False, server_default=false()),
@@ -168,6 +169,7 @@ results = Table(
     Column("record", Text, nullable=False),
     Column("scored", Text),
     UniqueConstraint("board", "stream_epoch", "seq"),
+    Index("ix_results_execution", "execution"),
     Index("ix_results_job", "job"),
     Index("ix_results_predictions_sha256", "predictions_sha256"),
     Index(
