@@ -323,7 +323,7 @@ def test_boards_learn_where_the_controller_is_and_that_it_went(
     watcher.loop_start()
     process = start_controller(tmp_path / "data", mosquitto.port, "live")
     try:
-        wait_until(lambda: seen and seen[-1].online, what="controller online")
+        wait_until(lambda: seen and seen[-1].online, seconds=60, what="controller online")
         assert seen[-1].api_url is not None
         assert httpx.get(f"{seen[-1].api_url}/healthz", trust_env=False).json() == {
             "database": True,
