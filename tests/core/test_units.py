@@ -65,3 +65,9 @@ def test_writes_bytes() -> None:
 def test_writes_quantities_as_users_do() -> None:
     written = [(0.5, "ratio"), (1.0, "time"), (0.0, "time"), (15.0, "power"), (30.0, "rate")]
     assert [format_quantity(*each) for each in written] == ["50%", "1 s", "0 s", "15 W", "30 /s"]
+
+
+def test_a_long_text_is_refused_at_once() -> None:
+    for text in ("1" * 200_000 + "x y", " " * 200_000 + "1", "1" + " " * 200_000 + "s s"):
+        with pytest.raises(ConfigError):
+            parse_quantity(text, "time")

@@ -112,7 +112,7 @@ class RunnerProcess:
             for line in lines:
                 try:
                     event = decode_event(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     log.warning("the runner wrote a line that is no event (%s): %.200r", error, line)
                     continue
                 self._ahead.acquire()

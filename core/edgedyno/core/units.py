@@ -40,6 +40,7 @@ EXAMPLES = {
     "rate": "30 fps",
 }
 
+_LONGEST = 64
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
 
@@ -52,7 +53,8 @@ def parse_quantity(text: str | float, dimension: str) -> float:
         raise ConfigError(_expected(text, dimension), code="units.invalid")
     if not isinstance(text, str):
         return _finite(float(text), text, dimension)
-    match = _NUMBER.fullmatch(text)
+    # Looking for a number in a long text takes time that grows with its square.
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or match[2] not in ("", *UNITS[dimension]):
         raise ConfigError(_expected(text, dimension), code="units.invalid")
     factor = UNITS[dimension][match[2]] if match[2] else 1.0

@@ -181,6 +181,16 @@ def test_the_manifest_of_a_stranger_is_not_even_decoded(trust: Trust) -> None:
     assert (found.rejection.reason or "").startswith("manifest.unsigned")
 
 
+def test_an_assignment_nested_without_end_is_refused_and_ends_no_daemon(signer: Signer, trust: Trust) -> None:
+    nested = b"[" * 5000 + b"]" * 5000
+    for keys in (trust, Trust({})):
+        with pytest.raises(ConfigError):
+            read(b'{"type":"response","request_id":"q1","extra":' + nested + b"}", keys)
+        whole = answer(signer).replace(b'"job":"job-1"', b'"job":' + nested, 1)
+        with pytest.raises(ConfigError):
+            read(whole, keys)
+
+
 def test_the_child_tells_good_from_bad_and_from_broken(signer: Signer) -> None:
     key = read_public_key(signer.public_key.public_key, place="test")
     good = signer._key.sign(b"message")

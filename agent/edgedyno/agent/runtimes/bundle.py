@@ -46,9 +46,8 @@ def unpack(path: str, scratch: str, names: Sequence[str]) -> List[str]:
             _check_growth(path, sum(member.file_size for member in found))
             return [_write(bundle, member, scratch) for member in found]
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # what a seek before the file's beginning gives; a full disk is no bad bundle
+        # bz2 gives no number, a seek to before the file's beginning EINVAL; a full disk is no bad bundle.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise InferenceError("model.invalid", "found a damaged bundle: %s" % error) from error
     except _DAMAGED as error:
