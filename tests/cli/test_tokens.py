@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import stat
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from edgedyno.cli.main import main
 from edgedyno.cli.tokens import find_token, login, tokens_file
 from edgedyno.controller.security.tokens import PREFIX
 from edgedyno.core.errors import ConfigError, RetryableError
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +92,14 @@ def test_a_kept_token_is_for_its_owner_only(monkeypatch: pytest.MonkeyPatch) -> 
     login("http://127.0.0.1:9", "x")
     assert stat.S_IMODE(tokens_file().stat().st_mode) == 0o600
     assert find_token("http://127.0.0.1:9") == "x"
+
+
+def test_the_commands_of_the_guide_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEDYNO_DATA_DIR", str(tmp_path / "data"))
+    text = (ROOT / "docs/security.md").read_text()
+    (block,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    commands = [shlex.split(line) for line in block.splitlines()]
+    assert len(commands) >= 4
+    for command in commands:
+        assert command[0] == "edgedyno"
+        assert main(command[1:]) == 0, command

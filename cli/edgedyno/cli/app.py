@@ -220,7 +220,8 @@ def token_create(
     scope: Annotated[
         TokenScope,
         typer.Option(
-            "--scope", help="read; submit: jobs and files too; admin: all; board: files of a board alone."
+            "--scope",
+            help="read; submit: jobs and files too; admin: all; board: a board's files; NAME is the board's.",
         ),
     ],
     expires: Annotated[str | None, typer.Option("--expires", help="After this time, such as 90d.")] = None,

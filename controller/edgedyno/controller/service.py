@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from edgedyno.controller.api.app import make_app
+from edgedyno.controller.api.holdings import Holdings
 from edgedyno.controller.api.parts import Parts
 from edgedyno.controller.claim import Claim, fleet_of
 from edgedyno.controller.clock import FleetClock, wall_clock
@@ -217,6 +218,7 @@ class Service:
             keeper=keeper,
             forget=link.forget,
             tokens=TokenBook(database),
+            holdings=Holdings(),
             loopback=self._loopback,
             signing_keys=[key.public_key for _, key in public_keys(config.signing_folder)],
         )

@@ -125,9 +125,10 @@ def test_the_unit_is_valid(unit: Path) -> None:
 
 
 def test_the_unit_is_hardened(unit: Path) -> None:
-    # 10 times the exposure that systemd computes: 1.9 when this was written, out of 10.
+    # 10 times the exposure that systemd computes: 2.2 when this was written, out of 10; 0.3 of it let workers leave
+    # the network in namespaces of their own.
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=22", str(unit)],
         capture_output=True,
         text=True,
         check=False,

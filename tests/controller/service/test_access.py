@@ -30,10 +30,12 @@ from edgedyno.controller.security.tokens import (
 from edgedyno.controller.store.database import Database
 from edgedyno.core.errors import ConfigError
 from tests.controller.service.conftest import make_service
-from tests.controller.service.standins import ScriptedLaboratory
+from tests.controller.service.samples import IMAGE_BYTES, MODEL_BYTES, sha256
+from tests.controller.service.standins import Board, ScriptedLaboratory
+from tests.controller.service.test_job_way import born, eventually, submit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 SHA256 = "ab" * 32
 
@@ -230,3 +232,42 @@ async def test_tokens_are_not_read_for_every_request(config: ControllerConfig) -
         assert await book.in_use()
     finally:
         database.close()
+
+
+async def test_a_board_fetches_the_files_of_its_own_execution_and_no_others(
+    config: ControllerConfig, make_board: Callable[..., Board]
+) -> None:
+    secrets = {name: in_database(config, create_token, name, "board") for name in ("rpi4", "thief")}
+    admin = bearer(in_database(config, create_token, "me", "admin"))
+    async with asking(config) as client:
+        client.base_url = client.base_url.join("/api/v1/")
+        client.headers.update(admin)
+        board = await asyncio.to_thread(make_board, "rpi4")
+        await born(client, board)
+        await submit(client)
+
+        async def rung() -> bool:
+            return bool(board.desired) and board.desired[-1].execution is not None
+
+        await eventually(rung, "doorbell")
+        image = f"artifacts/{sha256(IMAGE_BYTES)}"
+        assert (await client.get(image, headers=bearer(secrets["rpi4"]))).status_code == 404, (
+            "before its lease"
+        )
+        given = await asyncio.to_thread(board.next)
+        assert given.manifest is not None
+        assert given.signed is not None
+        assert (await client.get(image, headers=bearer(secrets["rpi4"]))).content == IMAGE_BYTES
+        assert (await client.head(image, headers=bearer(secrets["thief"]))).status_code == 200
+        assert (await client.get(image, headers=bearer(secrets["thief"]))).status_code == 404
+        source = f"artifacts/{sha256(MODEL_BYTES)}"
+        assert (await client.get(source, headers=bearer(secrets["rpi4"]))).status_code == 404, (
+            "not the FP32 source"
+        )
+
+
+async def test_an_answer_is_heard_though_the_body_is_refused(guarded: httpx.AsyncClient) -> None:
+    """A client that is still sending when the connection is closed never reads why."""
+    for _ in range(5):
+        answer = await guarded.post("/api/v1/jobs", content=b"x" * 500_000)
+        assert answer.status_code == 401

@@ -193,7 +193,7 @@ async def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    body = Body(drop, announced=True)
+    body = Body(drop, announced=1000.0)
 
     async def read() -> None:
         for _ in range(100):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from starlette.responses import FileResponse, Response
 
+from edgedyno.controller.api.access import principal_of
 from edgedyno.controller.api.parts import Parts, json_answer, parts_of, read_body
 from edgedyno.controller.api.refusals import TooLargeError
 from edgedyno.controller.lifecycle import NotFoundError
@@ -48,6 +49,7 @@ async def get(request: Request) -> Response:
     """Send an artifact or the asked-for part of it; HEAD sends its headers."""
     sha256 = _name(request)
     store = parts_of(request).store
+    await _check_holder(request, sha256)
     if not await asyncio.to_thread(store.has, sha256):
         raise NotFoundError(f"found no artifact {sha256}", code="artifact.unknown")
     headers = {"etag": f'"{sha256}"', "cache-control": "public, max-age=31536000, immutable"}
@@ -58,9 +60,11 @@ async def put(request: Request) -> Response:
     """Take an artifact in; nothing is left of one whose bytes do not hash to its name."""
     sha256 = _name(request)
     parts = parts_of(request)
-    if await asyncio.to_thread(parts.store.has, sha256):
-        return json_answer({"sha256": sha256, "new": False})
     _check_announced(request, parts)
+    if await asyncio.to_thread(parts.store.has, sha256):
+        async for _ in request.stream():
+            pass  # a client that still sends would not hear the answer
+        return json_answer({"sha256": sha256, "new": False})
     async with _upload(parts, sha256) as upload:
         block = bytearray()
         async for chunk in request.stream():
@@ -72,6 +76,17 @@ async def put(request: Request) -> Response:
     if await parts.database.write(mark_unscored, sha256):
         parts.scheduler.wake()
     return json_answer({"sha256": sha256, "new": True}, status=201)
+
+
+async def _check_holder(request: Request, sha256: str) -> None:
+    """Raise NotFoundError for a board that fetches what it was not given; HEAD tells it what it need not send."""
+    who, parts = principal_of(request), parts_of(request)
+    if who.kind != "board" or request.method != "GET":
+        return
+    if not await parts.database.read(parts.holdings.may_fetch, who.name, sha256):
+        raise NotFoundError(
+            f"found no artifact {sha256} among those of what board {who.name!r} runs", code="artifact.unknown"
+        )
 
 
 @asynccontextmanager

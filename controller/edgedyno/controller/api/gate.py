@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ MAX_PATH_CHARACTERS = 2048
 # Wrong credentials: a person mistypes a few; a program that goes on is slowed down.
 FAILURES_PER_SECOND, FAILURES_AT_ONCE = 1.0, 20.0
 # A body that stands still for this long is given up, and one that comes by drops after its grace.
+DRAIN_BYTES, DRAIN_SECONDS = 1 << 20, 2.0
 BODY_IDLE_SECONDS, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND = 30.0, 30.0, 1024.0
 
 
@@ -41,7 +44,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = Body(receive, announced=_has_body(scope))
+        body = Body(receive, announced=_announced(scope))
         hang_up = _Answering(send, body)
         try:
             await self._admit(HTTPConnection(scope))
@@ -85,9 +88,13 @@ def announced_bytes(connection: HTTPConnection) -> int:
     return int(text)
 
 
-def _has_body(scope: Scope) -> bool:
+def _announced(scope: Scope) -> float:
+    """Return how many bytes of a body are to come; infinity where that is not said."""
     headers = dict(scope["headers"])
-    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    if b"transfer-encoding" in headers:
+        return float("inf")
+    text = headers.get(b"content-length", b"0")
+    return float(text) if text.isdigit() else float("inf")
 
 
 def _wait(seconds: float) -> None:
@@ -98,11 +105,12 @@ def _wait(seconds: float) -> None:
 class Body:
     """A request's body as it is received: one that stands still or drips raises SlowBodyError."""
 
-    def __init__(self, receive: Receive, *, announced: bool) -> None:
+    def __init__(self, receive: Receive, *, announced: float) -> None:
         self._receive = receive
+        self._announced = announced
         self._bytes = 0
         self._waited_seconds = 0.0
-        self.complete = not announced
+        self.complete = announced == 0
 
     async def __call__(self) -> Message:
         if self.complete:
@@ -120,6 +128,18 @@ class Body:
             raise SlowBodyError(f"{self._bytes} bytes of the body came in {self._waited_seconds:.0f} s")
         return message
 
+    async def drain(self) -> None:
+        """Read what is left of a small body: a client that still sends would not hear why it was refused."""
+        if self._announced > DRAIN_BYTES and not math.isinf(self._announced):
+            return
+        with contextlib.suppress(SlowBodyError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._drain(), DRAIN_SECONDS)
+
+    async def _drain(self) -> None:
+        while not self.complete and self._bytes < DRAIN_BYTES:
+            if (await self())["type"] == "http.disconnect":
+                return
+
 
 class _Answering:
     """Closes the connection after an answer that came before the request's body had ended.
@@ -132,6 +152,8 @@ class _Answering:
         self._body = body
 
     async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._body.complete:
+            await self._body.drain()
         if message["type"] == "http.response.start" and not self._body.complete:
             message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
         await self._send(message)

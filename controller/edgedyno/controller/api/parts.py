@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from starlette.requests import Request
 
+    from edgedyno.controller.api.holdings import Holdings
     from edgedyno.controller.clock import FleetClock
     from edgedyno.controller.config import ControllerConfig
     from edgedyno.controller.doorbell import Doorbell
@@ -52,6 +53,7 @@ class Parts:
     forget: Callable[[str], None]
     """Has the broker drop what it retains of a board."""
     tokens: TokenBook
+    holdings: Holdings
     loopback: bool
     """Whether only this machine reaches the API."""
     url: str
