@@ -16,6 +16,8 @@ from edgedyno.agent.runtimes.bundle import unpack
 from edgedyno.controller.lab.inspection import inspect_file
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.predictions import FORMAT, LONGEST_LINE_BYTES, stream_predictions
+from edgedyno.core.vision.image import read_pixels
+from tests.hostile.seeds import images, model_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +111,17 @@ def test_a_graph_of_a_gigabyte_of_text_is_not_read(tmp_path: Path) -> None:
     bomb = zipped(tmp_path / "bomb.zip", {"model.param": b"7767517\n" + bytes(65 << 20), "model.bin": b"w"})
     with pytest.raises(ConfigError, match="at most"):
         inspect_file(bomb)
+
+
+def test_a_picture_whose_chunk_says_two_gigabytes_is_refused_unread() -> None:
+    png = next(data for data in images() if data.startswith(b"\x89PNG"))
+    at = png.index(b"IDAT") - 4
+    with pytest.raises(ConfigError, match="ends too early"):
+        read_pixels(png[:at] + b"\x7f\xff\xff\xff" + png[at + 4 :])
+    assert read_pixels(png).shape == (4, 4, 3)
+
+
+def test_a_graph_with_a_size_that_is_no_number_has_an_unknown_size(tmp_path: Path) -> None:
+    file = tmp_path / "net.xml"
+    file.write_bytes(model_files()["net.xml"].replace(b"<dim>3</dim>", b"<dim>3| sh</dim>"))
+    assert inspect_file(file).inputs[0].shape == [1, None]

@@ -214,6 +214,12 @@ def boards_with_work(connection: Connection) -> set[str]:
     return set(connection.execute(_boards_with_work).scalars())
 
 
+def running_on(connection: Connection, board: str) -> Execution | None:
+    """Return what a board has a lease on, or had until it stalled."""
+    query = select(executions).where(executions.c.board == board, executions.c.state == "IN_PROGRESS")
+    return next(iter(_all(connection, query)), None)
+
+
 def live_of_board(connection: Connection, board: str) -> list[Execution]:
     """Return what is queued or runs on a board, locked."""
     query = select(executions).where(executions.c.board == board, executions.c.state.in_(_LIVE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -102,7 +103,8 @@ def _tensor(layer: ET.Element, side: str) -> Tensor:
     shape: list[int | None] | None = None
     dtype = None
     if port is not None:
-        sizes = [int(dim.text or -1) for dim in port.findall("dim")]
+        texts = [dim.text or "-1" for dim in port.findall("dim")]
+        sizes = [int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else -1 for text in texts]
         shape = [size if size > 0 else None for size in sizes]
         dtype = _dtype(port.get("precision"))
     data = layer.find("data")
