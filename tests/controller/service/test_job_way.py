@@ -110,6 +110,13 @@ async def test_a_job_goes_from_submission_to_verdict(
         return await job_state(http, job) == "succeeded"
 
     await eventually(succeeded, "end of the job")
+
+    async def judged() -> bool:
+        return (
+            'edgedyno_verdict_answer{answer="recommended",board="rpi4"' in (await http.get("/metrics")).text
+        )
+
+    await eventually(judged, "verdict, which is made just after the end")
     results = (await http.get("/results", params={"job": job})).json()["results"]
     assert [one["trial"] for one in results] == ["t1", "t2"]
     assert [one["accuracy"]["value"] for one in results] == [0.5, 0.5]
