@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -45,7 +46,9 @@ def main() -> int:
             )  # fmt: skip
             account.add(hurt(place, order, tell=_progress))
     _show(account)
-    if not account.whole:
+    if account.whole and options.keep is None:
+        shutil.rmtree(folder)
+    elif not account.whole:
         print(f"again: ./scripts/chaos {' '.join(sys.argv[1:])}; logs and faults.jsonl are in {folder}")
     return int(not account.whole)
 
@@ -76,7 +79,7 @@ def _show(account: Account) -> None:
     print("memory at the beginning and at the end, MiB")
     for name, (begin, end) in account.memory.items():
         print(f"  {name:32} {begin >> 20:5} {end >> 20:5}")
-    for name in ("ends", "lost", "doubled", "stuck", "left_behind", "grown"):
+    for name in ("ends", "lost", "doubled", "stuck", "left_behind", "grown", "crashed"):
         for one in getattr(account, name):
             print(f"  {name.replace('_', ' ')}: {one}")
     print(

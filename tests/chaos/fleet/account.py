@@ -48,12 +48,13 @@ class Account(Struct):
     @property
     def whole(self) -> bool:
         """Whether there was something to lose, and nothing was lost, doubled, stuck or left behind, or grew."""
-        crashed = [end for end in self.ends if end.startswith("board")]
-        return (
-            self.promised > 0
-            and not crashed
-            and not (self.lost or self.doubled or self.stuck or self.left_behind or self.grown)
-        )
+        wrong = (self.lost, self.doubled, self.stuck, self.left_behind, self.grown, self.crashed)
+        return self.promised > 0 and not any(wrong)
+
+    @property
+    def crashed(self) -> list[str]:
+        """Ends that nobody had made, but for a controller's that found no database when it started."""
+        return [end for end in self.ends if not (end.startswith("controller") and end.endswith(" 3"))]
 
     @property
     def grown(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
 import signal
@@ -318,8 +319,18 @@ def _fill_board(faults: Faults, planned: Planned) -> Undo | None:
 
 
 def _fill_controller(faults: Faults, planned: Planned) -> Undo | None:
-    disk = faults.fleet.data_disk
-    return None if disk is None else faults.hold("controller disk", disk.fill, disk.free)
+    disk, fleet = faults.fleet.data_disk, faults.fleet
+    if disk is None:
+        return None
+
+    def free() -> None:
+        content = random.Random(planned.draw).randbytes(1000)
+        path = f"/artifacts/{hashlib.sha256(content).hexdigest()}"
+        if fleet.call("PUT", path, seconds=2.0, content=content) is None:
+            fleet.refusals["refused: file (the controller's disk is full)"] += 1
+        disk.free()
+
+    return faults.hold("controller disk", disk.fill, free)
 
 
 def _step_board(faults: Faults, planned: Planned) -> Undo | None:

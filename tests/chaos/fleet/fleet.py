@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -115,6 +116,8 @@ class Fleet:
         self._temporary.mkdir()
         self._variant = variant
         self._processes: list[Process] = []
+        self.refusals: Counter[str] = Counter()
+        """New work that was refused during a fault."""
         self.postgres = Postgres() if replicas else None
         self.wires = Wires()
         self.broker = Broker(folder, {MARK: self.mark.partition("=")[2]})

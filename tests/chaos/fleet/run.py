@@ -60,7 +60,7 @@ def hurt(folder: Path, order: Order, *, tell: Callable[[str], None] = lambda _: 
         faults = Faults(fleet)
         _do_all(faults, order, account, tell)
         operator.stop()
-        account.operator = operator.did
+        account.operator = operator.did + fleet.refusals
         faults.end()
         account.stuck += _come_to_rest(fleet, order.settle_seconds, tell)
         account.memory = {
