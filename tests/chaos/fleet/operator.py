@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.chaos.fleet.fleet import Fleet
 
-OPEN_JOBS = 3
 EVERY_SECONDS = 1.0
 CANCEL_SHARE, RETRY_SHARE = 0.02, 0.1
 TRIALS = 3
@@ -37,8 +36,9 @@ TIMEOUTS = (
 class Operator:
     """A thread that works through the fleet's HTTP API."""
 
-    def __init__(self, fleet: Fleet, seed: int) -> None:
+    def __init__(self, fleet: Fleet, seed: int, *, open_jobs: int) -> None:
         self._fleet = fleet
+        self._open_jobs = open_jobs
         self._chance = random.Random(seed)
         self.did: Counter[str] = Counter()
         """What was done, and under `refused: CODE` what was not taken."""
@@ -70,7 +70,7 @@ class Operator:
     def _look_after(self, jobs: list[dict[str, Any]]) -> None:
         open_jobs = [job["job"] for job in jobs if job["state"] in {"building", "active"}]
         failed = [job["job"] for job in jobs if _may_be_tried_again(job)]
-        if len(open_jobs) < OPEN_JOBS:
+        if len(open_jobs) < self._open_jobs:
             self._submit()
         elif self._chance.random() < CANCEL_SHARE:
             self._act(self._chance.choice(open_jobs), "cancel")

@@ -15,6 +15,7 @@ from tests.chaos.fleet.fleet import Fleet, means_here
 from tests.chaos.fleet.operator import Operator
 from tests.chaos.fleet.processes import resident_bytes
 from tests.chaos.fleet.schedule import plan
+from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,8 @@ class Order(Struct, frozen=True):
     """Kinds of faults; None is every kind."""
     variant: str = ""
     """What is broken on purpose."""
+    open_jobs: int = 3
+    """How many the operator keeps open."""
     settle_seconds: float = 300.0
 
 
@@ -55,8 +58,9 @@ def hurt(folder: Path, order: Order, *, tell: Callable[[str], None] = lambda _: 
             tell(line + "\n")
         fleet.start_all()
         before = _memory(fleet)
-        operator = Operator(fleet, order.seed)
+        operator = Operator(fleet, order.seed, open_jobs=order.open_jobs)
         operator.start()
+        wait_until(lambda: _is_busy(fleet), seconds=90, what=f"an execution in progress, see {folder}")
         faults = Faults(fleet)
         _do_all(faults, order, account, tell)
         operator.stop()
@@ -70,6 +74,12 @@ def hurt(folder: Path, order: Order, *, tell: Callable[[str], None] = lambda _: 
         _stop(fleet, account)
     account.seconds = time.monotonic() - began
     return account
+
+
+def _is_busy(fleet: Fleet) -> bool:
+    jobs = fleet.get("/jobs")
+    states = [execution["state"] for job in (jobs or {"jobs": []})["jobs"] for execution in job["executions"]]
+    return "IN_PROGRESS" in states
 
 
 def _do_all(faults: Faults, order: Order, account: Account, tell: Callable[[str], None]) -> None:
