@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="the folder for all files and logs")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cables and disks are taken away first
     folder = options.keep or Path(tempfile.mkdtemp(prefix="edgedyno-chaos-"))
     account = Account()
     print(f"seed {options.seed}, files in {folder}", flush=True)

@@ -16,6 +16,9 @@ import httpx
 import yaml
 from msgspec import Struct
 
+from edgedyno.controller.security.tokens import create_token
+from edgedyno.controller.store.database import Database
+from edgedyno.controller.store.migrate import migrate
 from tests.chaos.fleet import disks, injected, network
 from tests.chaos.fleet.observer import Observer
 from tests.chaos.fleet.processes import Keeper, Process, marked
@@ -65,6 +68,7 @@ class Board:
         config = fleet.write(
             self.name, board=self.name, state_dir=str(self.state), heartbeat="1 s", cache_size="60 MB",
             broker={"host": host, "port": self.mqtt.port}, controller_url=f"http://{host}:{self.http.port}",
+            controller_token_file=str(fleet.boards_token),
         )  # fmt: skip
         inside = self.cable.inside if self.cable else []
         self.agent = fleet.process(
@@ -126,6 +130,7 @@ class Fleet:
         self.data_disk = None if means.disks or replicas else disks.Disk(self.data, CONTROLLER_MEGABYTES)
         if self.data_disk is not None:
             self.data_disk.mount()
+        self.token, self.boards_token = self._tokens()
         self.http_ports = [free_port() for _ in range(2 if replicas else 1)]
         self.controllers = [self._controller(number, port) for number, port in enumerate(self.http_ports)]
         self.boards = [Board(self, number, seed + number) for number in range(boards)]
@@ -137,6 +142,18 @@ class Fleet:
     def database_url(self) -> str:
         """Where the controller's database is."""
         return self.postgres.url if self.postgres else f"sqlite:///{self.data / 'controller.sqlite3'}"
+
+    def _tokens(self) -> tuple[str, Path]:
+        """Make the database with a token for the operator, which is returned, and the file of one for boards."""
+        self.data.mkdir(exist_ok=True)
+        database = Database(self.database_url)
+        migrate(database.engine)
+        admin = database.write_now(create_token, "operator", "admin", lifetime_seconds=None)
+        file = self.folder / "boards.token"
+        file.write_text(database.write_now(create_token, "boards", "board", lifetime_seconds=None))
+        file.chmod(0o600)
+        database.close()
+        return admin, file
 
     def write(self, name: str, **values: Any) -> Path:
         """Write a configuration file."""
@@ -249,7 +266,10 @@ class Fleet:
         for port in self.http_ports:
             url = f"http://127.0.0.1:{port}/api/v1{path}"
             try:
-                answer = httpx.request(method, url, timeout=seconds, trust_env=False, **options)
+                headers = {"Authorization": f"Bearer {self.token}"}
+                answer = httpx.request(
+                    method, url, timeout=seconds, trust_env=False, headers=headers, **options
+                )
                 return answer.raise_for_status().json()
             except (httpx.HTTPError, ValueError):
                 continue

@@ -86,7 +86,7 @@ class Operator:
 
         port = self._chance.choice(self._fleet.http_ports)
         try:
-            with Controller(f"http://127.0.0.1:{port}") as controller:
+            with Controller(f"http://127.0.0.1:{port}", token=self._fleet.token) as controller:
                 submit_file(controller, self._chance.choice(self._files))
         except EdgedynoError as error:
             self.did[f"refused: submit ({error.code})"] += 1

@@ -81,7 +81,7 @@ class Life:
             database.close()
 
 
-def simulate(cuts: int, seed: int, *safety: str, steps: int = 150, per_life: int = 500) -> Counter[str]:
+def simulate(cuts: int, seed: int, *safety: str, steps: int = 150, per_life: int = 1500) -> Counter[str]:
     """Return how often what was promised was kept, over lives that go on from where a cut left the last one."""
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
