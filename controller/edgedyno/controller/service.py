@@ -144,6 +144,8 @@ class Service:
         loop = asyncio.get_running_loop()
         clock = FleetClock(utc=self._utc)
         await database.read(clock.load)
+        store = ContentStore(config.artifacts_dir)
+        await asyncio.to_thread(store.clear_incoming)
         claim = Claim(await database.write(fleet_of), clock.now, take_over=config.take_over)
         presence = Presence(clock.now)
         inbox = Inbox(config.inbox_messages)
@@ -204,7 +206,7 @@ class Service:
         parts = Parts(
             config=config,
             database=database,
-            store=ContentStore(config.artifacts_dir),
+            store=store,
             scheduler=scheduler,
             doorbell=doorbell,
             laboratory=self._laboratory,

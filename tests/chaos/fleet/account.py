@@ -53,8 +53,8 @@ class Account(Struct):
 
     @property
     def crashed(self) -> list[str]:
-        """Ends that nobody had made, but for a controller's that found no database when it started."""
-        return [end for end in self.ends if not (end.startswith("controller") and end.endswith(" 3"))]
+        """Ends that nobody had made, but for starts without what they need: a database, room to write at all."""
+        return [end for end in self.ends if not end.endswith(" with 3")]
 
     @property
     def grown(self) -> list[str]:

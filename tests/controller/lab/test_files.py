@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgedyno.controller.lab.files import ContentStore
 from edgedyno.core.errors import ConfigError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edgedyno.controller.lab.files import ContentStore
 
 DATA = b"what a board needs"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -114,3 +113,13 @@ def test_a_removed_file_is_gone(store: ContentStore) -> None:
     store.remove(SHA256)
     store.remove(SHA256)
     assert not store.has(SHA256)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_under_way_is_not(tmp_path: Path) -> None:
+    store = ContentStore(tmp_path)
+    (tmp_path / "incoming" / "left").write_bytes(b"half of a file")
+    with store.open_upload() as upload:
+        upload.write(b"under way")
+        ContentStore(tmp_path).clear_incoming()
+        assert len(list((tmp_path / "incoming").iterdir())) == 1
+    assert store.read(upload.sha256) == b"under way"

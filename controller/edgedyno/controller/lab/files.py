@@ -7,6 +7,7 @@ crash leaves at most a stray in the `incoming` folder.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -117,6 +118,7 @@ class ContentStore:
             _check_name(sha256)
         descriptor, temporary = tempfile.mkstemp(dir=self._incoming)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # until it is closed: see clear_incoming
             upload = Upload(descriptor, sha256=sha256, max_bytes=max_bytes)
             yield upload
             upload.check()
@@ -127,6 +129,13 @@ class ContentStore:
         finally:
             os.close(descriptor)
             Path(temporary).unlink(missing_ok=True)
+
+    def clear_incoming(self) -> None:
+        """Remove what a process that was killed has left of its uploads; those under way are locked."""
+        for path in self._incoming.iterdir():
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
     def _is_kept(self, upload: Upload) -> bool:
         """Tell whether the file is here already, so that writing it again can be spared."""
