@@ -13,9 +13,11 @@ from edgedyno.agent import identity_joining
 from edgedyno.agent.config import AgentConfig
 from edgedyno.agent.identity import identity_folder, read_identity, with_identity
 from edgedyno.agent.identity_joining import renew
+from edgedyno.controller.security.signing import public_keys
 from edgedyno.core.broker import Broker
 from edgedyno.core.enrolment import Invitation, read_token, write_token
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError
+from edgedyno.core.signing import TrustedKeys
 from tests.conftest import free_port
 from tests.system.identities import running_site
 
@@ -42,6 +44,11 @@ async def test_a_board_joins_and_keeps_its_key_to_itself(tmp_path: Path) -> None
         assert {file.name for file in folder.iterdir()} == {
             "key.pem", "cert.pem", "ca.pem", "identity.json", "trusted_keys.json",
         }  # fmt: skip
+        (pinned,) = msgspec.json.decode(
+            (folder / "trusted_keys.json").read_bytes(), type=TrustedKeys
+        ).signing_keys
+        ((_, signer),) = public_keys(site.config.signing_folder)
+        assert pinned == signer.public_key
         assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
         assert not list(state_dir.glob("*pending*")) + list(state_dir.glob("*.part"))
         async with site.http(folder) as http:

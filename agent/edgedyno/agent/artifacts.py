@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedyno.core.broker import Tls
-    from edgedyno.core.manifest import ArtifactRef, Manifest
+    from edgedyno.core.manifest import ArtifactRef
 
 log = logging.getLogger(__name__)
 
@@ -163,13 +163,6 @@ class ArtifactCache:
     def _signature(self, sha256: str) -> tuple[int, int, int]:
         status = self._path(sha256).stat()
         return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def references(manifest: Manifest) -> list[ArtifactRef]:
-    """Return every file that an execution needs."""
-    variants = [variant.file for variant in manifest.variants if variant.file is not None]
-    known = [each.file for each in manifest.known]
-    return variants + [image.file for image in manifest.images] + known
 
 
 def _disk_error(ref: ArtifactRef, error: OSError) -> RetryableError:

@@ -87,6 +87,7 @@ class Daemon:
     ) -> None:
         self._lock = hold_folder(state_dir)
         self._config = config
+        self._state_dir = state_dir
         self._trust = read_trust(state_dir, config.trusted_keys)
         self._clock = clock
         self._notifier = Notifier()
@@ -464,7 +465,10 @@ class Daemon:
         self._delivery.uploaded(wake.sha256, wake.error)
 
     def _certificate_renewed(self, wake: Renewed) -> None:
-        self._renewed_since_connect |= self._renewal.renewed(wake)
+        if self._renewal.renewed(wake):
+            self._renewed_since_connect = True
+            # With the certificate come the keys that the controller signs by from now on.
+            self._trust = read_trust(self._state_dir, self._config.trusted_keys)
 
     def _runner_said(self, wake: RunnerSaid) -> None:
         if self._execution is not None:

@@ -32,6 +32,7 @@ from edgedyno.agent.identity import (
 )
 from edgedyno.core.enrolment import Enrolment, EnrolRequest, Identity, Invitation, RenewRequest, read_token
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError, UnsupportedError
+from edgedyno.core.signing import TrustedKeys, read_public_key
 from edgedyno.core.topics import check_board_id
 
 if TYPE_CHECKING:
@@ -80,12 +81,14 @@ def renew(state_dir: Path) -> Identity:
 
 def _keep(state_dir: Path, key: bytes, answer: Enrolment) -> Identity:
     _check_certificate(key, answer)
+    for text in answer.signing_keys:
+        read_public_key(text, place="the controller's answer")
     identity = msgspec.convert(msgspec.to_builtins(answer), Identity)
     files = {
         KEY: key,
         CERTIFICATE: answer.certificate.encode(),
         ROOTS: answer.ca.encode(),
-        TRUSTED: msgspec.json.encode({"signing_keys": answer.signing_keys}),
+        TRUSTED: msgspec.json.encode(TrustedKeys(answer.signing_keys)),
         FACTS: msgspec.json.encode(identity),
     }
     write_identity(state_dir, files, name=hashlib.sha256(files[CERTIFICATE]).hexdigest()[:12])

@@ -8,14 +8,15 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from edgedyno.agent.artifacts import ArtifactCache, references
 from edgedyno.agent.events import AnyWake, Fetched, Uploaded
 from edgedyno.agent.transfer import Transfer
 from edgedyno.core.errors import EdgedynoError, RetryableError, RunError
+from edgedyno.core.manifest import references
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgedyno.agent.artifacts import ArtifactCache
     from edgedyno.agent.spool import Spool
     from edgedyno.core.broker import Tls
     from edgedyno.core.manifest import Manifest

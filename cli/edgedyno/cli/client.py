@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from io import IOBase
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,11 @@ class Controller:
         secret = token or find_token(self.url)
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         self._http = httpx.Client(
-            base_url=f"{self.url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False, headers=headers
+            base_url=f"{self.url}/api/v1",
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            headers=headers,
+            verify=_trusted(),
         )
 
     def __enter__(self) -> Self:
@@ -103,6 +109,17 @@ class Controller:
                 "by --controller URL or EDGEDYNO_CONTROLLER_URL",
                 code="controller.unreachable",
             ) from error
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """Return whom to trust: the roots that EDGEDYNO_CONTROLLER_CA names, else the system's."""
+    file = os.environ.get("EDGEDYNO_CONTROLLER_CA")
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"EDGEDYNO_CONTROLLER_CA: {file}: {error}", code="url.ca") from error
 
 
 def _error(response: httpx.Response) -> EdgedynoError:

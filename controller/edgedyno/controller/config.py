@@ -75,6 +75,8 @@ class ControllerConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     cancel_seconds: Seconds = 120.0
     """How long a board may take to end what is canceled before the controller ends it by force."""
     max_artifact_bytes: Bytes = 2.0 * 2**30
+    max_unnamed_bytes: Bytes = 8.0 * 2**30
+    """Of artifacts that a board with a certificate may have brought before its results name them."""
     max_request_bytes: Bytes = 16.0 * 2**20
     """For a request body that is not an artifact; a job with 50,000 images takes 9 MB."""
     allow_anonymous: bool = False

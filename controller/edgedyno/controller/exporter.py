@@ -64,6 +64,8 @@ class Snapshot(Struct, frozen=True):
     """Older cells that are not exported, so that series stay bounded."""
     outliers: dict[tuple[str, str], bool] = {}
     """Whether a board stands out among its siblings, by board and quantity; boards that were compared only."""
+    certificate_seconds: dict[tuple[str, str], float] = {}
+    """Until each certificate ends, by kind (ca, server, controller, broker, board) and name."""
     rollouts: dict[str, RolloutView] = {}
     """How the newest job of each name stands."""
 
@@ -91,6 +93,7 @@ class FleetCollector(Collector):
         left_out.add_metric([], snapshot.cells_left_out)
         yield left_out
         yield _outliers(snapshot.outliers)
+        yield _certificates(snapshot.certificate_seconds)
         yield from rollout_families(snapshot.rollouts)
         yield from verdict_families(snapshot.verdicts, snapshot.groups)
         yield from service_families(snapshot.service)
@@ -98,6 +101,15 @@ class FleetCollector(Collector):
 
 def _gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"edgedyno_{name}", text, labels=list(labels))
+
+
+def _certificates(ends: dict[tuple[str, str], float]) -> Metric:
+    family = _gauge(
+        "certificate_seconds", "Until a certificate ends, by the wall clock; below 0 after.", ["kind", "name"]
+    )
+    for (kind, name), seconds in sorted(ends.items()):
+        family.add_metric([kind, name], seconds)
+    return family
 
 
 def _boards(snapshot: Snapshot) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ from edgedyno.controller.presence import Presence
 from edgedyno.controller.reception import Reception, Step
 from edgedyno.controller.rollout.moment import moment_of
 from edgedyno.controller.scheduler import Scheduler
+from edgedyno.controller.security.board_rights import BoardRights
 from edgedyno.controller.security.exposure import check_exposure
 from edgedyno.controller.security.keeper import Keeper, api_names
 from edgedyno.controller.security.signing import Signer, open_signer, public_keys
@@ -214,8 +215,11 @@ class Service:
             presence=presence,
             registry=registry,
             collector=collector,
-            snapshots=SnapshotTaker(clock, presence, state),
+            snapshots=SnapshotTaker(
+                clock, presence, state, certificates=keeper.seconds_left if keeper else None
+            ),
             mqtt_connected=lambda: link.connected,
+            board_rights=BoardRights(max_unnamed_bytes=config.max_unnamed_bytes),
             url=self.url,
             keeper=keeper,
             forget=link.forget,

@@ -64,7 +64,15 @@ def _bare(result: Result) -> Result:
 class SnapshotTaker:
     """Reads the fleet in one transaction; used by one scrape at a time on a reader thread."""
 
-    def __init__(self, clock: FleetClock, presence: Presence, service: Callable[[], ServiceState]) -> None:
+    def __init__(
+        self,
+        clock: FleetClock,
+        presence: Presence,
+        service: Callable[[], ServiceState],
+        *,
+        certificates: Callable[[Connection], dict[tuple[str, str], float]] | None = None,
+    ) -> None:
+        self._certificates = certificates
         self._clock = clock
         self._presence = presence
         self._service = service
@@ -98,6 +106,7 @@ class SnapshotTaker:
             verdicts=[verdict for one in told.values() if one for verdict in one.verdicts],
             groups=[group for one in told.values() if one for group in one.groups],
             service=self._service(),
+            certificate_seconds=self._certificates(connection) if self._certificates else {},
             outliers=self._outliers(cells, known),
             rollouts=read_views(connection, moment_of(self._clock, self._presence)),
         )

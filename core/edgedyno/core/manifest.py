@@ -87,6 +87,13 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     timeout_seconds: float = 7200.0
 
 
+def references(manifest: Manifest) -> list[ArtifactRef]:
+    """Return every file that an execution needs."""
+    variants = [variant.file for variant in manifest.variants if variant.file is not None]
+    known = [each.file for each in manifest.known]
+    return variants + [image.file for image in manifest.images] + known
+
+
 class ResolvedJob(Struct, frozen=True, omit_defaults=True):
     """A job with its names looked up and its files hashed, ready to be submitted."""
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 class AgentProcess:
     """An agent on the scripted runner, to be started, killed and started again."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, **config: Any) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto | None, **config: Any) -> None:
         self.state_dir = folder / "state"
         self.log = folder / "agent.log"
         self.config = folder / "agent.json"
@@ -33,12 +33,9 @@ class AgentProcess:
         self._script = folder / "script.json"
         self._process: subprocess.Popen[bytes] | None = None
         self.script()
-        values = {
-            "board": "board",
-            "broker": {"host": broker.host, "port": broker.port},
-            "state_dir": str(self.state_dir),
-            **config,
-        }
+        # Without a broker the agent knows where to go by its identity alone.
+        place = {"board": "board", "broker": {"host": broker.host, "port": broker.port}} if broker else {}
+        values = {**place, "state_dir": str(self.state_dir), **config}
         self.config.write_text(json.dumps(values))
 
     def script(self, **script: Any) -> None:

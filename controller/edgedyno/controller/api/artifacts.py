@@ -15,6 +15,7 @@ from edgedyno.controller.api.access import principal_of
 from edgedyno.controller.api.parts import Parts, json_answer, parts_of, read_body
 from edgedyno.controller.api.refusals import TooLargeError
 from edgedyno.controller.lifecycle import NotFoundError
+from edgedyno.controller.security.connection import board_of_connection
 from edgedyno.controller.store.results import mark_unscored
 from edgedyno.core.errors import ConfigError, RetryableError
 from edgedyno.core.profile import Sha256
@@ -60,6 +61,9 @@ async def put(request: Request) -> Response:
     """Take an artifact in; nothing is left of one whose bytes do not hash to its name."""
     sha256 = _name(request)
     parts = parts_of(request)
+    board = board_of_connection(request.scope)
+    if board is not None:
+        await parts.database.read(parts.board_rights.check_put, board, _announced(request))
     _check_announced(request, parts)
     if await asyncio.to_thread(parts.store.has, sha256):
         async for _ in request.stream():
@@ -73,6 +77,9 @@ async def put(request: Request) -> Response:
                 await asyncio.to_thread(upload.write, bytes(block))
                 block.clear()
         await asyncio.to_thread(upload.write, bytes(block))
+    if board is not None:
+        size_bytes = (await asyncio.to_thread(parts.store.path(sha256).stat)).st_size
+        await parts.database.write(parts.board_rights.note_put, board, sha256, size_bytes)
     if await parts.database.write(mark_unscored, sha256):
         parts.scheduler.wake()
     return json_answer({"sha256": sha256, "new": True}, status=201)
@@ -81,6 +88,10 @@ async def put(request: Request) -> Response:
 async def _check_holder(request: Request, sha256: str) -> None:
     """Raise NotFoundError for a board that fetches what it was not given; HEAD tells it what it need not send."""
     who, parts = principal_of(request), parts_of(request)
+    certified = board_of_connection(request.scope)
+    if certified is not None:
+        await parts.database.read(parts.board_rights.check_get, certified, sha256)
+        return
     if who.kind != "board" or request.method != "GET":
         return
     if not await parts.database.read(parts.holdings.may_fetch, who.name, sha256):
@@ -107,8 +118,7 @@ def _name(request: Request) -> str:
 
 
 def _check_announced(request: Request, parts: Parts) -> None:
-    text = request.headers.get("content-length", "0")
-    announced = int(text) if text.isdecimal() else 0
+    announced = _announced(request)
     limit = int(parts.config.max_artifact_bytes)
     if announced > limit:
         raise TooLargeError(
@@ -121,3 +131,8 @@ def _check_announced(request: Request, parts: Parts) -> None:
             f"found {free} bytes free on the controller's disk, expected {announced + _SPARE_BYTES}",
             code="disk.full",
         )
+
+
+def _announced(request: Request) -> int:
+    text = request.headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else 0

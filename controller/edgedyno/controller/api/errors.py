@@ -42,6 +42,8 @@ _BY_CODE = {
     "artifact.too-large": 413,
     "artifact.wrong-content": 422,
     "disk.full": 507,
+    "artifact.rights": 403,
+    "artifact.unnamed": 403,
     "enroll.unknown": 403,
     "enroll.board": 403,
     "enroll.used": 403,

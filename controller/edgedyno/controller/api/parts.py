@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgedyno.controller.laboratory import Laboratory
     from edgedyno.controller.presence import Presence
     from edgedyno.controller.scheduler import Scheduler
+    from edgedyno.controller.security.board_rights import BoardRights
     from edgedyno.controller.security.keeper import Keeper
     from edgedyno.controller.security.tokens import TokenBook
     from edgedyno.controller.snapshot import SnapshotTaker
@@ -56,6 +57,7 @@ class Parts:
     holdings: Holdings
     loopback: bool
     """Whether only this machine reaches the API."""
+    board_rights: BoardRights
     url: str
     """Where boards and people reach the API."""
     keeper: Keeper | None = None

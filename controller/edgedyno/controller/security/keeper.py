@@ -164,6 +164,11 @@ class Keeper:
                 found.append(CertificateEnd(kind, common_name(one), one.not_valid_after_utc.timestamp()))
         return found + [CertificateEnd("board", board, end) for board, end in sorted(by_board.items())]
 
+    def seconds_left(self, connection: Connection) -> dict[tuple[str, str], float]:
+        """Return how long each certificate counts still, by kind and name."""
+        now = self._clock()
+        return {(one.kind, one.name): one.ends_at_unix - now for one in self.ends(connection)}
+
     @property
     def _server_files(self) -> dict[str, Path]:
         return {
@@ -222,15 +227,16 @@ class Keeper:
         if self._broker is None:
             return
         door = BrokerDoor(self._config.broker_host, self._config.broker_port)
+        # While it has rights still: else its last will would reach nobody.
+        for board in sorted(self._to_end):
+            door.end_connection(self._broker_identity(board))
+            self._to_end.discard(board)
+            log.info("the connection of board %r is ended", board)
         boards = frozenset(one.board for one in found if one.revoked_at_unix is None)
         if self._config.broker_dynsec and boards != self._told:
             changed = door.set_boards(self._broker_identity(KEEPER), boards)
             log.info("the broker's rights are changed for %d boards", len(changed))
             self._told = boards
-        for board in sorted(self._to_end):
-            door.end_connection(self._broker_identity(board))
-            self._to_end.discard(board)
-            log.info("the connection of board %r is ended", board)
 
     def _keep_broker_files(self, folder: Path) -> None:
         changed = renew_server(folder, self.authority)

@@ -168,6 +168,12 @@ def live(connection: Connection) -> list[Execution]:
     return _all(connection, query)
 
 
+def undone_of_board(connection: Connection, board: str) -> list[Execution]:
+    """Return a board's executions that are queued or run."""
+    query = select(executions).where(executions.c.board == board, executions.c.state.in_(_LIVE))
+    return _all(connection, query.order_by(executions.c.position))
+
+
 def unscored(connection: Connection, limit: int = 100) -> list[Execution]:
     """Return ended executions whose results have still to be scored."""
     query = select(executions).where(

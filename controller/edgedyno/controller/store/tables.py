@@ -225,3 +225,14 @@ api_tokens = Table(
     Column("expires_at_unix", Float),
     Column("revoked", Boolean, nullable=False),
 )
+
+# What boards with certificates have brought; see security/board_rights.py.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("board", String(63), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("after_result", BigInteger, nullable=False),
+    Column("named", Boolean, nullable=False),
+)
