@@ -50,6 +50,11 @@ async def work(http: httpx.AsyncClient, board: Board, job: str) -> Response:
     return await asyncio.to_thread(board.next)
 
 
+async def serves(http: httpx.AsyncClient) -> bool:
+    """Tell whether a service has its boards' requests."""
+    return (await http.get("/healthz")).status_code == 200
+
+
 async def state_of(http: httpx.AsyncClient, job: str) -> dict[str, Any]:
     """Return a job's only execution."""
     found: dict[str, Any] = (await http.get(f"/jobs/{job}")).json()["executions"][0]
@@ -74,6 +79,7 @@ async def test_an_older_backup_and_its_boards_come_to_agree(
     made = restore(tmp_path / "backup", tmp_path / "data")
     assert (made.results, made.again, made.missing_artifacts) == (2, [execution], [])
     async with make_service(local, ScriptedLaboratory()).running() as service, client(service.url) as http:
+        await eventually(lambda: serves(http), "a controller that serves the broker")
         stale = await asyncio.to_thread(board.renew, answer)
         assert stale.error == "lease.stale"
         assert stale.record is not None
