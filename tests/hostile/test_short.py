@@ -19,15 +19,16 @@ MOST_GROWTH_BYTES = 64 << 20
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_hostile_crashes_hangs_or_grows(name: str) -> None:
+    inputs = max(20, int(INPUTS * min(1.0, TARGETS[name].weight)))
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="edgedyno-hostile-") as folder:
         try:
-            account = attack(TARGETS[name], Path(folder), inputs=INPUTS, seed=7)
+            account = attack(TARGETS[name], Path(folder), inputs=inputs, seed=7)
         finally:
             logging.disable(logging.NOTSET)
     assert not account.crashes, account.crashes[0].text + repr(account.crashes[0].data[:500])
-    assert account.inputs == INPUTS
-    assert account.refused + account.taken == INPUTS
+    assert account.inputs == inputs
+    assert account.refused + account.taken == inputs
     assert account.growth_bytes < MOST_GROWTH_BYTES
 
 

@@ -126,7 +126,8 @@ def _check_origin(connection: HTTPConnection) -> None:
     """Refuse what a foreign page makes a browser on this machine ask: by another name, or from another origin."""
     host = connection.headers.get("host", "")
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    if name and not _is_this_machine(name.strip("[]")):
+    # By TLS a browser has checked the name itself.
+    if name and connection.scope["scheme"] == "http" and not _is_this_machine(name.strip("[]")):
         raise AccessError(
             f"found the host name {host!r}, expected 127.0.0.1 or localhost while no token is made",
             code="access.host",
