@@ -186,7 +186,9 @@ async def test_beyond_loopback_it_starts_with_a_token_or_when_told_to(config: Co
     closed = msgspec.structs.replace(wide, allow_anonymous=False)
     async with asking(closed) as client:
         assert (await client.get("/api/v1/jobs")).status_code == 401
-        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/healthz")).status_code in (200, 503), (
+            "open, whether the broker is there yet or not"
+        )
 
 
 async def test_metrics_can_be_opened(config: ControllerConfig, tokens: dict[str, str]) -> None:
