@@ -68,7 +68,7 @@ class Board:
         config = fleet.write(
             self.name, board=self.name, state_dir=str(self.state), heartbeat="1 s", cache_size="60 MB",
             broker={"host": host, "port": self.mqtt.port}, controller_url=f"http://{host}:{self.http.port}",
-            controller_token_file=str(fleet.boards_token),
+            controller_token_file=str(fleet.token_file(self.name)),
         )  # fmt: skip
         inside = self.cable.inside if self.cable else []
         self.agent = fleet.process(
@@ -130,7 +130,7 @@ class Fleet:
         self.data_disk = None if means.disks or replicas else disks.Disk(self.data, CONTROLLER_MEGABYTES)
         if self.data_disk is not None:
             self.data_disk.mount()
-        self.token, self.boards_token = self._tokens()
+        self.token = self._make_tokens(boards)
         self.http_ports = [free_port() for _ in range(2 if replicas else 1)]
         self.controllers = [self._controller(number, port) for number, port in enumerate(self.http_ports)]
         self.boards = [Board(self, number, seed + number) for number in range(boards)]
@@ -143,17 +143,22 @@ class Fleet:
         """Where the controller's database is."""
         return self.postgres.url if self.postgres else f"sqlite:///{self.data / 'controller.sqlite3'}"
 
-    def _tokens(self) -> tuple[str, Path]:
-        """Make the database with a token for the operator, which is returned, and the file of one for boards."""
+    def token_file(self, board: str) -> Path:
+        """Return where a board's token lies."""
+        return self.folder / f"{board}.token"
+
+    def _make_tokens(self, boards: int) -> str:
+        """Make the database with a token for each board, named after it, and return the operator's."""
         self.data.mkdir(exist_ok=True)
         database = Database(self.database_url)
         migrate(database.engine)
-        admin = database.write_now(create_token, "operator", "admin", lifetime_seconds=None)
-        file = self.folder / "boards.token"
-        file.write_text(database.write_now(create_token, "boards", "board", lifetime_seconds=None))
-        file.chmod(0o600)
+        for number in range(boards):
+            board = f"board{number}"
+            self.token_file(board).write_text(database.write_now(create_token, board, "board"))
+            self.token_file(board).chmod(0o600)
+        secret = database.write_now(create_token, "operator", "admin")
         database.close()
-        return admin, file
+        return secret
 
     def write(self, name: str, **values: Any) -> Path:
         """Write a configuration file."""
