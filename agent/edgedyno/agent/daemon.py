@@ -227,6 +227,8 @@ class Daemon:
         if self._clock() >= self._ask_again_at:
             self._rung = True
             self._ask_again_at = self._clock() + ASK_AGAIN_SECONDS
+            # A broker whose queue was full drops a birth without a word.
+            self._show_state()
         if self._rung:
             self._ask_next()
         self._renewal.tick(quiet=self._quiet)

@@ -96,6 +96,13 @@ def test_systemd_hears_ready_watchdog_and_stopping(
             words.append(server.recv(100))
 
 
+def test_the_birth_is_told_again(controller: Standin, agent: AgentProcess) -> None:
+    often = "import edgedyno.agent.daemon as daemon; daemon.ASK_AGAIN_SECONDS = 0.5"
+    agent.command[1:] = ["-c", f"{often}\nfrom tests.agent.fleet.agent_process import main; main()"]
+    agent.start()
+    wait_until(lambda: controller.leaves.count("state") >= 3, what="a third birth")
+
+
 def test_without_systemd_nothing_is_said() -> None:
     notifier = Notifier({})
     notifier.tell("READY=1")
