@@ -289,11 +289,21 @@ def login(
 
 
 @controller.command("backup")
-def controller_backup(target: Path, config_file: ConfigFile = None) -> None:
+def controller_backup(
+    target: Path,
+    config_file: ConfigFile = None,
+    *,
+    with_keys: Annotated[
+        bool,
+        typer.Option(
+            "--with-keys", help="The keys of the authority and for signing, too: whoever has them is it."
+        ),
+    ] = False,
+) -> None:
     """Copy database and artifacts into a new folder, while the controller runs."""
     from edgedyno.cli.controller import backup
 
-    backup(target, config_file)
+    backup(target, config_file, with_keys=with_keys)
 
 
 @controller.command("restore")

@@ -56,14 +56,20 @@ def migrate(config_file: Path | None) -> None:
     say(f"database is at schema {migrate_database(load_config(config_file))}")
 
 
-def backup(target: Path, config_file: Path | None) -> None:
-    """Write database and artifacts into `target`."""
+def backup(target: Path, config_file: Path | None, *, with_keys: bool = False) -> None:
+    """Write database and artifacts into `target`, and say what else a restore would need."""
     from edgedyno.controller.store.backup import backup as write_backup
 
-    made = write_backup(load_config(config_file), target, with_artifacts=True)
+    made = write_backup(load_config(config_file), target, with_artifacts=True, with_keys=with_keys)
     say(
         f"wrote {made.folder}: the database and {made.artifacts} artifacts, {format_bytes(made.artifact_bytes)}"
     )
+    for folder in made.keys_left_out:
+        say(
+            f"not in it: the keys in {folder}; without them enrolled boards will not heed a restored controller"
+        )
+    if made.keys_left_out:
+        say("keep a copy of them in a safe place, or back up with --with-keys")
 
 
 def restore(source: Path, data_dir: Path) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from edgedyno.controller.config import ControllerConfig
+from edgedyno.controller.security.signing import open_signer, public_keys
 from edgedyno.controller.store.backup import ARTIFACT_LIST, DATABASE_COPY, backup
 from edgedyno.controller.store.restore import restore
 from edgedyno.core.errors import ConfigError, EdgedynoError, UnsupportedError
@@ -154,6 +155,22 @@ def test_a_backup_of_an_older_version_is_restored(made: Path, tmp_path: Path) ->
     assert (done.revision, done.artifacts) == ("0001", 1)
     assert len(done.again) >= 3
     assert not list((tmp_path / "new").glob("*-wal"))
+
+
+def test_keys_are_copied_on_demand_and_for_nobody_else(tmp_path: Path) -> None:
+    config = ControllerConfig(data_dir=str(tmp_path / "old"))
+    (tmp_path / "old").mkdir()
+    load_sqlite(read_dump("0.1.0", "sqlite"), tmp_path / "old" / "controller.sqlite3")
+    open_signer(config.signing_folder)
+    key = public_keys(config.signing_folder)
+    without = backup(config, tmp_path / "without", with_artifacts=True)
+    assert without.keys_left_out == [str(config.signing_folder)]
+    assert not (tmp_path / "without" / "signing").exists()
+    assert backup(config, tmp_path / "with", with_artifacts=True, with_keys=True).keys_left_out == []
+    restore(tmp_path / "with", tmp_path / "new")
+    for folder in (tmp_path / "with" / "signing", tmp_path / "new" / "signing"):
+        assert {path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*.pem"))} == {0}
+    assert public_keys(tmp_path / "new" / "signing") == key
 
 
 def spoil_database(made: Path) -> None:

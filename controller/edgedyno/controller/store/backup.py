@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DATABASE_COPY = "controller.sqlite3"
 ARTIFACT_LIST = "artifacts.sha256"
 DATABASE_HASH = "database.sha256"
+SECURITY, SIGNING = "security", "signing"
+"""The folders of the authority's and the signing keys, here as in a controller's data folder by default."""
 
 
 class Backup(Struct, frozen=True):
@@ -30,10 +32,14 @@ class Backup(Struct, frozen=True):
     folder: str
     artifacts: int
     artifact_bytes: int
+    keys_left_out: list[str] = []
+    """Folders of keys that there are, and that were not copied."""
 
 
-def backup(config: ControllerConfig, folder: Path, *, with_artifacts: bool = False) -> Backup:
-    """Write the database, the list of artifacts (as `sha256sum --check` reads it), and on demand their files.
+def backup(
+    config: ControllerConfig, folder: Path, *, with_artifacts: bool = False, with_keys: bool = False
+) -> Backup:
+    """Write the database, the list of artifacts (as `sha256sum --check` reads it), and on demand files and keys.
 
     The database first: artifacts that come later are in the list and harm nothing, a missing one would.
     Raises UnsupportedError on PostgreSQL, which brings pg_dump.
@@ -59,7 +65,19 @@ def backup(config: ControllerConfig, folder: Path, *, with_artifacts: bool = Fal
     if with_artifacts:
         copy = ContentStore(folder / "artifacts")
         copy.add_files((name, store.path(name)) for name in names)
-    return Backup(str(folder), len(names), store.size_bytes())
+    keys = {SECURITY: config.security_folder, SIGNING: config.signing_folder}
+    there = {name: path for name, path in keys.items() if path.is_dir() and any(path.iterdir())}
+    if with_keys:
+        for name, path in there.items():
+            copy_keys(path, folder / name)
+    left_out = [] if with_keys else [str(path) for path in there.values()]
+    return Backup(str(folder), len(names), store.size_bytes(), left_out)
+
+
+def copy_keys(source: Path, target: Path) -> None:
+    """Copy a folder of keys, closed to everybody else from its first moment on."""
+    target.mkdir(mode=0o700)
+    shutil.copytree(source, target, dirs_exist_ok=True)
 
 
 def hash_file(path: Path) -> str:

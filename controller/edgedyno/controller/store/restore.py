@@ -18,7 +18,15 @@ from msgspec import Struct
 
 from edgedyno.controller.config import DATABASE_NAME
 from edgedyno.controller.lab.files import ContentStore
-from edgedyno.controller.store.backup import ARTIFACT_LIST, DATABASE_COPY, DATABASE_HASH, hash_file
+from edgedyno.controller.store.backup import (
+    ARTIFACT_LIST,
+    DATABASE_COPY,
+    DATABASE_HASH,
+    SECURITY,
+    SIGNING,
+    copy_keys,
+    hash_file,
+)
 from edgedyno.controller.store.database import make_engine
 from edgedyno.controller.store.migrate import check_known
 from edgedyno.core.errors import ConfigError, UnsupportedError
@@ -57,6 +65,9 @@ def restore(backup: Path, data_dir: Path) -> Restored:
         shutil.copyfile(source, part / DATABASE_NAME)
         _check_hash(backup, part / DATABASE_NAME)
         missing, count = _copy_artifacts(backup, ContentStore(part / "artifacts"))
+        for name in (SECURITY, SIGNING):
+            if (backup / name).is_dir():
+                copy_keys(backup / name, part / name)
         restored = _examine(part / DATABASE_NAME, data_dir, count, missing)
         _sync(part)
         part.rename(data_dir)
