@@ -13,7 +13,7 @@ from edgedyno.agent.identity import identity_folder, read_identity
 from edgedyno.core.targets import BoardSelector
 from tests.agent.fleet.conftest import AgentProcess
 from tests.controller.service.samples import IMAGE_BYTES, MODEL_BYTES, resolved_job, sha256
-from tests.system.identities import Site, running_site
+from tests.enrolment.identities import Site, running_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from edgedyno.core.enrolment import Invitation, read_token, write_token
 from edgedyno.core.errors import ConfigError, EdgedynoError, RetryableError
 from edgedyno.core.signing import TrustedKeys
 from tests.conftest import free_port
-from tests.system.identities import running_site
+from tests.enrolment.identities import running_site
 
 if TYPE_CHECKING:
     import ssl
