@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import wait_until
-from tests.system.rollout.fleet import RolloutFleet
+from tests.rollout.fleet import RolloutFleet
 
 if TYPE_CHECKING:
     from pathlib import Path

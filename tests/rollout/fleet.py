@@ -56,7 +56,7 @@ class RolloutFleet:
         """Start the controller and wait until it answers."""
         self._start(
             "controller",
-            ["-m", "tests.system.rollout.controller_process"],
+            ["-m", "tests.rollout.controller_process"],
             [str(self.folder / "controller.yaml"), str(self.folder / "clock")],
         )
         wait_until(

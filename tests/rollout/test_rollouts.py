@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import wait_until
-from tests.system.rollout.fleet import RolloutFleet
+from tests.rollout.fleet import RolloutFleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
