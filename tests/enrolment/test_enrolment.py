@@ -230,6 +230,17 @@ async def test_a_revoked_board_is_out_of_the_api(tmp_path: Path) -> None:
             assert (await http.get("/ca")).status_code == 200
 
 
+async def test_boards_revoked_one_right_after_the_other_are_all_out(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site, site.http() as operator:
+        folders = [identity_folder(await site.enrol(board)) for board in "abc"]
+        for board in "abc":
+            assert (await operator.post(f"/boards/{board}/revoke")).status_code == 200
+        for folder in folders:
+            async with site.http(folder) as http:
+                with pytest.raises(httpx.TransportError):
+                    await http.get("/ca")
+
+
 async def test_a_new_root_breaks_nothing(tmp_path: Path) -> None:
     import asyncio
 

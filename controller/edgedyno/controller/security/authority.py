@@ -50,6 +50,7 @@ class Authority:
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
+        self._listed_at_unix = 0.0
         self._roots = _read_roots(folder)
         if not self._roots:
             raise ConfigError(
@@ -131,9 +132,13 @@ class Authority:
     def revocations(self, revoked: Iterable[Revoked]) -> bytes:
         """Return the list of each root; every root's list has all, since serials are random."""
         listed, number = list(revoked), int(self._clock() * 1000)
+        # OpenSSL takes the list with the later date, in whole seconds: of two lists within one second it would go on
+        # with the first. Lists are dated back by an hour, so that some seconds more are never in the future.
+        self._listed_at_unix = max(self._clock(), self._listed_at_unix + 1.0)
+        now = _utc(self._listed_at_unix)
         roots = [root for root in self._roots if root.certificate in self.trusted]
         return b"".join(
-            revocation_list(root, listed, number=number, now=self.now, seconds=LIST_SECONDS) for root in roots
+            revocation_list(root, listed, number=number, now=now, seconds=LIST_SECONDS) for root in roots
         )
 
     def identity(self, folder: Path, name: str, *, seconds: float = SERVER_SECONDS) -> bool:
