@@ -86,7 +86,7 @@ def _dashboard_has_data(fleet: Fleet, folder: Path, *, recommended: bool) -> Non
     """Run every panel's query; only what this machine or moment cannot have may be empty."""
     expected_empty = {"Energy per inference", "Temperature", "Progress"}
     expected_empty |= {"Boards that stand out", "Throttled", "Clock", "Power"}
-    expected_empty |= {"Requirements", "Boards on which one deployment meets all"}
+    expected_empty |= {"Requirements", "Boards on which one deployment meets all", "What does not count"}
     if not recommended:
         expected_empty |= {"Recommended", "Median latency"}
     with Prometheus(folder, fleet.url.removeprefix("http://")) as prometheus:

@@ -61,6 +61,16 @@ class Operator:
         self._stop.set()
         self._thread.join(120)
 
+    def submit_last(self) -> str:
+        """Submit a job with patience, when all is over, and return its id."""
+        from edgedyno.cli.jobs import submit_file
+
+        with Controller(
+            f"http://127.0.0.1:{self._fleet.http_ports[0]}", token=self._fleet.token
+        ) as controller:
+            answer, _ = submit_file(controller, self._files[0])
+        return str(answer["job"])
+
     def _run(self) -> None:
         while not self._stop.wait(EVERY_SECONDS):
             jobs = self._fleet.get("/jobs")

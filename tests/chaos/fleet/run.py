@@ -67,6 +67,8 @@ def hurt(folder: Path, order: Order, *, tell: Callable[[str], None] = lambda _: 
         account.operator = operator.did + fleet.refusals
         faults.end()
         account.stuck += _come_to_rest(fleet, order.settle_seconds, tell)
+        if not account.stuck:
+            account.stuck += _still_works(fleet, operator, order.settle_seconds, tell)
         account.memory = {
             f"{folder.name} {name}": (before.get(name, end), end) for name, end in _memory(fleet).items()
         }
@@ -109,6 +111,19 @@ def _come_to_rest(fleet: Fleet, seconds: float, tell: Callable[[str], None]) -> 
         time.sleep(1.0)
         found = _under_way(fleet)
     return found
+
+
+def _still_works(fleet: Fleet, operator: Operator, seconds: float, tell: Callable[[str], None]) -> list[str]:
+    """Run one more job, which every board has to do; return what did not."""
+    job = operator.submit_last()
+    found = _come_to_rest(fleet, seconds, tell)
+    executions = (fleet.get(f"/jobs/{job}") or {"executions": []})["executions"]
+    failed = [
+        f"{each['execution']}: {each['state']} after all faults"
+        for each in executions
+        if each["state"] != "SUCCEEDED"
+    ]
+    return found + (failed if executions else [f"{job}: no controller answers"])
 
 
 def _under_way(fleet: Fleet) -> list[str]:
