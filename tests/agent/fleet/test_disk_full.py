@@ -22,13 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[disks.Disk]:
     """Mount a small disk where the agent keeps its state."""
-    reason = disks.why_not(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    mounted = disks.Disk(tmp_path / "state", 20)
-    mounted.mount()
-    yield mounted
-    mounted.unmount()
+    with disks.mounted(tmp_path / "state", 20) as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from edgedyno.core.messages import Next
 from tests.agent.fleet.conftest import AgentProcess
 from tests.agent.fleet.samples import manifest
 from tests.agent.fleet.test_execution import ends_as, trials
-from tests.chaos.fleet.disks import Disk, why_not
+from tests.chaos.fleet.disks import Disk, mounted
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:
@@ -26,13 +26,8 @@ MIN_FREE_BYTES = 2 << 20
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """Mount a small disk where the agent keeps its state."""
-    reason = why_not(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    mounted = Disk(tmp_path / "state", 12)
-    mounted.mount()
-    yield mounted
-    mounted.unmount()
+    with mounted(tmp_path / "state", 12) as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -55,3 +58,15 @@ class Disk:
     def unmount(self) -> None:
         """Take it away, whatever still holds it."""
         subprocess.run(["umount", "--lazy", str(self.folder)], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, megabytes: int) -> Iterator[Disk]:
+    """Give a test a small disk on `folder`; where none can be mounted the test is skipped with the reason."""
+    reason = why_not(folder.parent)
+    if reason is not None:
+        pytest.skip(reason)
+    disk = Disk(folder, megabytes)
+    disk.mount()
+    yield disk
+    disk.unmount()

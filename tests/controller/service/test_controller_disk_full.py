@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from edgedyno.controller.config import ControllerConfig
-from tests.chaos.fleet.disks import Disk, why_not
+from tests.chaos.fleet.disks import Disk, mounted
 from tests.controller.service.conftest import make_service
 from tests.controller.service.samples import message, result
 from tests.controller.service.standins import Board, ScriptedLaboratory
@@ -25,13 +25,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """Mount a small disk where the controller keeps its data."""
-    reason = why_not(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    mounted = Disk(tmp_path / "data", 80)
-    mounted.mount()
-    yield mounted
-    mounted.unmount()
+    with mounted(tmp_path / "data", 80) as disk:
+        yield disk
 
 
 async def test_results_wait_and_callers_are_told(
