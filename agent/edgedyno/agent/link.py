@@ -27,7 +27,8 @@ LOOP_SECONDS = 10.0
 # Full jitter: a random wait up to a ceiling that doubles, so that a fleet does not come back all at once.
 # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 # The first ceiling spreads a fleet whose broker was away for a moment: a thousand boards come back at 250 a second.
-BACKOFF_FIRST_SECONDS, BACKOFF_LAST_SECONDS = 4.0, 60.0
+# The last keeps the time short in which a fleet whose broker was away for long is back.
+BACKOFF_FIRST_SECONDS, BACKOFF_LAST_SECONDS = 4.0, 30.0
 # Another agent with this board's id throws this one out whenever it connects; no need to fight quickly.
 TAKEN_OVER_SECONDS = 60.0
 

@@ -95,8 +95,10 @@ def queue_again(
 def _wait_before_next(connection: Connection, execution: Execution) -> float | None:
     """Return how long to wait before the next automatic attempt; None when there is to be none."""
     kind = failure_class(execution.state, execution.reason)
+    if kind is None or execution.cancel_requested:
+        return None
     job = jobs.read_job(connection, execution.job)
-    if kind is None or execution.cancel_requested or job is None or job.cancel_requested:
+    if job is None or job.cancel_requested:
         return None
     before = policy_retries(execution.attempts())
     if sum(attempt.failure_class == kind for attempt in before) >= limit_of(job.retry, kind):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from edgedyno.controller.rollout.gate import head_of_board
-from edgedyno.controller.store import boards, executions
+from edgedyno.controller.rollout.gate import heads_of_boards
+from edgedyno.controller.store import boards
 from edgedyno.core.messages import Desired, Message
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edgedyno.controller.rollout.moment import Moment
     from edgedyno.controller.store.database import Database
+    from edgedyno.controller.store.executions import Execution
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
@@ -79,14 +80,12 @@ def heads_of(
     connection: Connection, names: set[str] | None, now_seconds: float, moment: Moment
 ) -> dict[str, Desired]:
     """Return what each of these boards should do; None stands for all boards."""
-    wanted = sorted(boards.read_names(connection) if names is None else names)
-    busy = executions.boards_with_work(connection)
-    found = {}
-    for board in wanted:
-        head = head_of_board(connection, board, moment, now_seconds=now_seconds) if board in busy else None
-        found[board] = Desired(
-            execution=head.execution if head else None,
-            version=head.version if head else 0,
-            cancel_requested=head.cancel_requested if head else False,
-        )
-    return found
+    heads = heads_of_boards(connection, names, moment, now_seconds=now_seconds)
+    wanted = boards.read_names(connection) if names is None else sorted(names)
+    return {board: _desired(heads.get(board)) for board in wanted}
+
+
+def _desired(head: Execution | None) -> Desired:
+    if head is None:
+        return Desired(execution=None, version=0)
+    return Desired(execution=head.execution, version=head.version, cancel_requested=head.cancel_requested)

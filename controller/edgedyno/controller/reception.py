@@ -12,6 +12,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ BATCH_ROWS = 100
 BATCH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 
+_KINDS = frozenset({"state", "caps", "tele", *requests.REQUESTS})
 # What may follow `rsp/` in an answer: never a wildcard or another level.
 _OPERATION = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -71,6 +73,8 @@ class Step(Struct):
     messages: list[tuple[str, str, Message]] = field(default_factory=list)
     ring: set[str] = field(default_factory=set)
     woken: bool = False
+    kinds: Counter[str] = field(default_factory=Counter)
+    undecodable: int = 0
 
 
 class Reception:
@@ -145,10 +149,7 @@ class Reception:
             for at_seconds in came:
                 self.tally.lag_seconds.observe(committed - at_seconds)
         if others:
-            told = self._database.write_now(self._take_others, others)
-            step.messages += told.messages
-            step.ring |= told.ring
-            step.woken |= told.woken
+            self._take_rest(others, step)
         self.tally.batch_seconds.observe(time.monotonic() - started)
         return step
 
@@ -161,38 +162,51 @@ class Reception:
         self.tally.forgotten += outcome.forgotten
         step.messages += [(board, "ack", ack) for (board, _), ack in outcome.acks.items()]
 
-    def _take_others(self, connection: Connection, others: list[tuple[str, str, bytes]]) -> Step:
-        """Take a batch of anything but results in one transaction: a commit for each would hold a fleet up.
+    def _take_rest(self, others: list[tuple[str, str, bytes]], step: Step) -> None:
+        """Take a batch of anything but results in one transaction: a commit for each would hold a fleet up."""
+        try:
+            told = self._database.write_now(self._take_others, others)
+        except (DataError, OverflowError) as error:
+            # Nearly never: so the savepoints that it takes to undo one message alone are made only now.
+            log.info("a batch is taken again, message by message: %s", error)
+            told = self._database.write_now(self._take_others, others, undo_alone=True)
+        self.tally.messages += told.kinds
+        self.tally.undecodable += told.undecodable
+        step.messages += told.messages
+        step.ring |= told.ring
+        step.woken |= told.woken
+
+    def _take_others(
+        self, connection: Connection, others: list[tuple[str, str, bytes]], *, undo_alone: bool = False
+    ) -> Step:
+        """Take messages in the caller's transaction; with `undo_alone`, what is unfit in it changes nothing else.
 
         By board, so that replicas lock rows in one order; a sort keeps the order of each board's own messages.
         """
         step = Step()
         for board, leaf, payload in sorted(others, key=itemgetter(0)):
-            self._take_other(connection, board, leaf, payload, step)
+            kind = leaf.removeprefix("req/")
+            step.kinds[kind if kind in _KINDS else "other"] += 1
+            try:
+                with connection.begin_nested() if undo_alone else nullcontext():
+                    self._take_other(connection, board, leaf, payload, step)
+            except (ConfigError, DataError, OverflowError) as error:
+                # What cannot be read has written nothing yet.
+                if not (undo_alone or isinstance(error, ConfigError)):
+                    raise
+                step.undecodable += 1
+                log.warning(
+                    "a message cannot be taken", extra={"board": board, "leaf": leaf, "cause": str(error)}
+                )
         return step
 
     def _take_other(self, connection: Connection, board: str, leaf: str, payload: bytes, step: Step) -> None:
-        kind = leaf.removeprefix("req/")
-        try:
-            if leaf == "tele":
-                self._take_telemetry(board, payload)
-            elif leaf in ("state", "caps") or leaf.startswith("req/"):
-                # What the database will not have in one message is undone alone.
-                with connection.begin_nested():
-                    if leaf in ("state", "caps"):
-                        self._take_birth(connection, board, leaf, payload, step)
-                    else:
-                        self._take_request(connection, board, kind, payload, step)
-            else:
-                kind = "other"
-        except (ConfigError, DataError, OverflowError) as error:
-            self.tally.undecodable += 1
-            log.warning(
-                "a message cannot be taken", extra={"board": board, "leaf": leaf, "cause": str(error)}
-            )
-        if kind not in ("state", "caps", "tele", *requests.REQUESTS):
-            kind = "other"
-        self.tally.messages[kind] += 1
+        if leaf == "tele":
+            self._take_telemetry(board, payload)
+        elif leaf in ("state", "caps"):
+            self._take_birth(connection, board, leaf, payload, step)
+        elif leaf.startswith("req/"):
+            self._take_request(connection, board, leaf.removeprefix("req/"), payload, step)
 
     def _take_request(self, connection: Connection, board: str, op: str, payload: bytes, step: Step) -> None:
         try:

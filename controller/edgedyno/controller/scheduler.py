@@ -341,9 +341,5 @@ def _complete_jobs(connection: Connection) -> list[str]:
         for job in jobs.read_jobs(connection, states=jobs.OPEN_STATES)
         if job.cancel_requested or job.job not in going_on
     ]
-    busy = {
-        execution.job
-        for execution in executions.of_jobs(connection, open_jobs)
-        if not execution.ended or (execution.results_count and not execution.scored)
-    }
+    busy = executions.busy_among(connection, open_jobs)
     return [job for job in open_jobs if job not in busy]

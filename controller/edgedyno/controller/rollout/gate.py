@@ -26,13 +26,27 @@ def head_of_board(
 ) -> Execution | None:
     """Return what this board should do; with `lock`, no other replica may grant it, or more of its job, meanwhile."""
     # Nearly always the first will do; the rest of the queue is read only where it may have to wait.
-    for limit in (1, None):
-        for waiting in executions.queue_of(connection, board, now_seconds=now_seconds, limit=limit):
+    for first_only in (True, False):
+        for waiting in executions.queue_of(connection, board, now_seconds=now_seconds, first_only=first_only):
             if waiting.free or _may_start(connection, waiting.execution, moment, lock=lock):
                 found = _locked(connection, waiting.execution) if lock else waiting.execution
                 if found is not None:
                     return found
     return None
+
+
+def heads_of_boards(
+    connection: Connection, names: set[str] | None, moment: Moment, *, now_seconds: float
+) -> dict[str, Execution]:
+    """Return what each of these boards should do, where there is something; None stands for all boards."""
+    found = {}
+    for waiting in executions.firsts_of(connection, names, now_seconds=now_seconds):
+        first = waiting.execution
+        if waiting.free:
+            found[first.board] = first
+        elif head := head_of_board(connection, first.board, moment, now_seconds=now_seconds):
+            found[first.board] = head
+    return found
 
 
 def _may_start(connection: Connection, execution: Execution, moment: Moment, *, lock: bool) -> bool:

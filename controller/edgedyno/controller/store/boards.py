@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from edgedyno.controller.store.dialect import insert_new
 from edgedyno.controller.store.tables import boards
@@ -49,20 +49,25 @@ def utc_now() -> str:
 
 def add_board(connection: Connection, board: str, now_seconds: float) -> None:
     """Add a board unless it is known."""
-    connection.execute(
-        insert_new(connection, boards).values(
-            board=board,
-            labels="{}",
-            drained=False,
-            online=False,
-            boot_id="",
-            session_epoch=0,
-            agent_version="",
-            capabilities_sha256="",
-            heard_at_seconds=now_seconds,
-            created_utc=utc_now(),
-        )
-    )
+    row = {
+        "board": board,
+        "labels": "{}",
+        "drained": False,
+        "online": False,
+        "boot_id": "",
+        "session_epoch": 0,
+        "agent_version": "",
+        "capabilities_sha256": "",
+        "heard_at_seconds": now_seconds,
+        "created_utc": utc_now(),
+    }
+    connection.execute(insert_new(connection, boards), row)
+
+
+# An older session's word changes nothing; nor does the last will of a board that was removed.
+_not_older = boards.c.session_epoch <= bindparam("b_epoch")
+_set_board = update(boards).where(boards.c.board == bindparam("b_board"), _not_older)
+_set_dead = _set_board.where(~boards.c.removed)
 
 
 def take_state(connection: Connection, state: State, now_seconds: float) -> bool:
@@ -71,43 +76,44 @@ def take_state(connection: Connection, state: State, now_seconds: float) -> bool
     A birth brings a removed board back; the last will of one is ignored.
     """
     add_board(connection, state.board, now_seconds)
-    fresh = boards.c.session_epoch <= state.session_epoch
-    changed = connection.execute(
-        update(boards)
-        .where(boards.c.board == state.board, fresh if state.online else fresh & ~boards.c.removed)
-        .values(
-            removed=False,
-            online=state.online,
-            boot_id=state.boot_id[:_NAME],
-            session_epoch=state.session_epoch,
-            agent_version=state.agent_version[:_VERSION],
-            capabilities_sha256=state.capabilities_sha256[:64],
-            execution=state.execution[:160] if state.execution else None,
-            refuses=state.refuses[:_REASON] if state.refuses else None,
-        )
-    )
-    return changed.rowcount > 0
+    values = {
+        "b_board": state.board,
+        "b_epoch": state.session_epoch,
+        "removed": False,
+        "online": state.online,
+        "boot_id": state.boot_id[:_NAME],
+        "session_epoch": state.session_epoch,
+        "agent_version": state.agent_version[:_VERSION],
+        "capabilities_sha256": state.capabilities_sha256[:64],
+        "execution": state.execution[:160] if state.execution else None,
+        "refuses": state.refuses[:_REASON] if state.refuses else None,
+    }
+    return connection.execute(_set_board if state.online else _set_dead, values).rowcount > 0
 
 
 def take_caps(connection: Connection, caps: Caps, now_seconds: float) -> bool:
     """Store capabilities; False when they are older than what is known and were ignored."""
     add_board(connection, caps.board, now_seconds)
-    changed = connection.execute(
-        update(boards)
-        .where(boards.c.board == caps.board, boards.c.session_epoch <= caps.session_epoch)
-        .values(capabilities=msgspec.json.encode(caps.capabilities).decode())
-    )
-    return changed.rowcount > 0
+    values = {
+        "b_board": caps.board,
+        "b_epoch": caps.session_epoch,
+        "capabilities": msgspec.json.encode(caps.capabilities).decode(),
+    }
+    return connection.execute(_set_board, values).rowcount > 0
+
+
+_note_heard = (
+    update(boards)
+    .where(boards.c.board == bindparam("b_board"), boards.c.heard_at_seconds < bindparam("b_heard"))
+    .values(heard_at_seconds=bindparam("b_heard"))
+)
 
 
 def note_heard(connection: Connection, heard: Mapping[str, float]) -> None:
-    """Store when boards were last heard, in fleet seconds."""
-    for board in sorted(heard):
-        connection.execute(
-            update(boards)
-            .where(boards.c.board == board, boards.c.heard_at_seconds < heard[board])
-            .values(heard_at_seconds=heard[board])
-        )
+    """Store when boards were last heard, in fleet seconds; locked in one order."""
+    if heard:
+        rows = [{"b_board": board, "b_heard": at_seconds} for board, at_seconds in sorted(heard.items())]
+        connection.execute(_note_heard, rows)
 
 
 def remove_board(connection: Connection, board: str) -> None:
