@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from edgedyno.agent.identity import identity_folder, read_identity
+from edgedyno.agent.main import main
 from edgedyno.core.targets import BoardSelector
 from tests.agent.fleet.conftest import AgentProcess
 from tests.controller.service.samples import IMAGE_BYTES, MODEL_BYTES, resolved_job, sha256
@@ -128,6 +129,34 @@ async def _check_artifacts(mine: httpx.AsyncClient, foreign: httpx.AsyncClient) 
     assert (await mine.put(f"/artifacts/{sha256(brought)}", content=brought)).status_code == 201
     assert (await mine.head(f"/artifacts/{sha256(brought)}")).status_code == 200
     assert (await foreign.head(f"/artifacts/{sha256(brought)}")).status_code == 403
+
+
+async def test_a_check_leaves_the_agent_that_runs_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check() -> tuple[int, str]:
+        code = main(["run", "--check", "--state-dir", str(tmp_path / "a")])
+        return code, capsys.readouterr().err
+
+    async with running_site(tmp_path, broker=True) as site, site.http() as http:
+        agent = await start_board(site, "a")
+        try:
+            await online(http, "a")
+            assert site.broker is not None
+            code, said = await asyncio.to_thread(check)
+            assert code == 0
+            assert "this board's agent runs" in said
+            assert "no connection" not in agent.log.read_text()
+            await asyncio.to_thread(site.broker.kill)
+            code, said = await asyncio.to_thread(check)
+            assert code == 3
+            assert "[broker.unreachable]" in said
+            await asyncio.to_thread(site.broker.start)
+            await online(http, "a")
+        finally:
+            await asyncio.to_thread(agent.stop)
+        code, said = await asyncio.to_thread(check)
+        assert (code, said.rstrip()[-9:]) == (0, "connected")
 
 
 async def test_a_renewal_while_a_job_runs_loses_nothing(tmp_path: Path) -> None:

@@ -5,14 +5,13 @@ It blocks on the queue until something happens or a deadline is reached; it neve
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import queue
 import random
 import shutil
 import signal
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from edgedyno.agent.allegiance import Allegiance
 from edgedyno.agent.artifacts import ArtifactCache
@@ -34,6 +33,7 @@ from edgedyno.agent.events import (
     Uploaded,
 )
 from edgedyno.agent.execution import Execution
+from edgedyno.agent.folder_lock import hold_folder
 from edgedyno.agent.identity import identity_tls
 from edgedyno.agent.identity_renewal import Renewal
 from edgedyno.agent.journal import Journal
@@ -482,17 +482,6 @@ class Daemon:
 
 
 _ANSWERS: dict[str, Operation] = {"rsp/get": "get", "rsp/update": "update", "rsp/renew": "renew"}
-
-
-def hold_folder(state_dir: Path) -> IO[bytes]:
-    """Lock the state folder for this process. Raises ConfigError when another agent holds it."""
-    file = (state_dir / "agent.lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise ConfigError(f"state_dir: another agent works in {state_dir}", code="config.in-use") from error
-    return file
 
 
 def _clear_work(work_dir: Path, *, keep: Path | None) -> None:

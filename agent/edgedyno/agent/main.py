@@ -161,7 +161,8 @@ def run_daemon(options: argparse.Namespace) -> int:
 
     config = _config(options)
     if options.check:
-        return check_broker(with_identity(config, find_state_dir(config)))
+        state_dir = find_state_dir(config)
+        return check_broker(with_identity(config, state_dir), state_dir)
     from edgedyno.agent.daemon import Daemon
     from edgedyno.agent.inventory import read_inventory
     from edgedyno.agent.provision.made import all_environments
@@ -200,15 +201,19 @@ def _labelled(capabilities: Capabilities, config: AgentConfig) -> Capabilities:
     return replace(capabilities, labels={**capabilities.labels, **config.labels})
 
 
-def check_broker(config: AgentConfig) -> int:
+def check_broker(config: AgentConfig, state_dir: Path) -> int:
     """Connect to the broker once, without disturbing a running agent. Raises RetryableError."""
-    from edgedyno.agent.mqtt import try_broker
+    from edgedyno.agent.folder_lock import is_held
+    from edgedyno.agent.mqtt import try_broker, try_tls
 
-    address = f"{config.broker.host}:{config.broker.port_or_default}"
-    problem = try_broker(config.broker, seconds=CHECK_SECONDS)
+    broker = config.broker
+    only_tls = broker.tls is not None and broker.tls.cert_file is not None and is_held(state_dir)
+    problem = (try_tls if only_tls else try_broker)(broker, seconds=CHECK_SECONDS)
+    address = f"{broker.host}:{broker.port_or_default}"
     if problem is not None:
         raise RetryableError(f"broker {address}: out of reach: {problem}", code="broker.unreachable")
-    sys.stderr.write(f"broker {address}: connected\n")
+    said = "connected by TLS, no further: this board's agent runs and has its place at the broker"
+    sys.stderr.write(f"broker {address}: {said if only_tls else 'connected'}\n")
     return 0
 
 

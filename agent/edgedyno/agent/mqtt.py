@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from edgedyno.core.broker import Tls
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from edgedyno.core.broker import Broker
 
 CONNECT_SECONDS = 5.0
+TURNED_AWAY_SECONDS = 1.0
 # The protocol levels in CONNECT: 5 is MQTT 5, 4 is MQTT 3.1.1.
 Version = Literal[4, 5]
 NEWEST_VERSION: Version = 5
@@ -81,6 +84,35 @@ def _try_version(broker: Broker, version: Version, deadline: float) -> str | Non
     if not answers:
         return "it does not answer"
     return str(answers[0]) if answers[0].is_failure else None
+
+
+def try_tls(broker: Broker, *, seconds: float) -> str | None:
+    """Shake hands and go before a word of MQTT; return what is wrong, None when it works.
+
+    A broker that names clients by their certificates throws out the one that is there when another of its name comes.
+    """
+    tls = broker.tls or Tls()
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        with (
+            socket.create_connection((broker.host, broker.port_or_default), seconds) as plain,
+            context.wrap_socket(plain, server_hostname=broker.host) as secure,
+        ):
+            return _turned_away(secure)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _turned_away(secure: ssl.SSLSocket) -> str | None:
+    """Return why the other end closes at once: in TLS 1.3 the client is looked at after the handshake."""
+    secure.settimeout(TURNED_AWAY_SECONDS)
+    try:
+        said = secure.recv(1)
+    except TimeoutError:
+        return None
+    return None if said else "it closed the connection"
 
 
 def read_password(broker: Broker) -> str | None:

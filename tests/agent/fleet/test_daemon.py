@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgedyno.agent.daemon import hold_folder
+from edgedyno.agent.folder_lock import hold_folder, is_held
 from edgedyno.agent.notify import Notifier
 from edgedyno.core.errors import ConfigError
 from tests.agent.fleet.conftest import ROOT
@@ -72,7 +72,9 @@ def test_two_agents_do_not_share_a_folder(tmp_path: Path) -> None:
     held = hold_folder(tmp_path)
     with pytest.raises(ConfigError, match="another agent"):
         hold_folder(tmp_path)
+    assert is_held(tmp_path)
     held.close()
+    assert not is_held(tmp_path)
     hold_folder(tmp_path).close()
 
 
