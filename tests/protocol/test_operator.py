@@ -10,8 +10,9 @@ import pytest
 
 from edgedyno.cli import boards as boards_command
 from edgedyno.cli import jobs as jobs_command
+from edgedyno.cli import results as results_command
 from edgedyno.cli.boards import drain
-from edgedyno.core.errors import EdgedynoError
+from edgedyno.core.errors import ConfigError, EdgedynoError
 from edgedyno.core.job import Retry
 from tests.conftest import wait_until
 from tests.controller.service.samples import message, result
@@ -91,3 +92,22 @@ def test_a_board_is_removed_by_command(controller: Controlled, board: Board) -> 
     boards_command.remove(board.name, force=True, **where)
     with pytest.raises(EdgedynoError, match="found no board"):
         boards_command.remove(board.name, force=True, **where)
+
+
+def test_the_command_lists_what_is_flagged(
+    controller: Controlled, board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = submit(controller, board)
+    answer = take(board, job)
+    for number in (1, 2):
+        board.deliver(message(result(f"{job}.{board.name}"), number, epoch=board.name))
+    board.update(answer, "SUCCEEDED")
+    capsys.readouterr()
+    results_command.list_flagged(job=job, board=None, url=url_of(controller), as_json=False)
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["flag", "counts", "board"]
+    assert [row.split()[:3] for row in rows] == [["repeated", "no", board.name]]
+    results_command.list_flagged(job=job, board="another", url=url_of(controller), as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
+    with pytest.raises(ConfigError, match="--job"):
+        results_command.list_flagged(job=None, board=None, url=url_of(controller), as_json=False)

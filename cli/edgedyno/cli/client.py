@@ -29,6 +29,14 @@ TIMEOUT_SECONDS = 60.0
 TRIES, LONGEST_WAIT_SECONDS = 20, 30.0
 
 
+class Flagged(msgspec.Struct, frozen=True):
+    """A result that is not simply the one of its trial: it came late or again, or a newer attempt has one."""
+
+    flag: str
+    counted: bool
+    record: Result
+
+
 class Controller:
     """A connection to one controller; use it as a context manager."""
 
@@ -86,6 +94,12 @@ class Controller:
         """Return results filtered by job, board or execution."""
         query = {key: value for key, value in filters.items() if value}
         return msgspec.convert(self.call("GET", "/results", params=query)["results"], list[Result])
+
+    def flagged(self, job: str) -> list[Flagged]:
+        """Return a job's results that came late, again, or before a newer attempt's."""
+        return msgspec.convert(
+            self.call("GET", "/results/flagged", params={"job": job})["results"], list[Flagged]
+        )
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request, and again as often as the controller says that it was too soon."""

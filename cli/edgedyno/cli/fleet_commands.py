@@ -226,12 +226,20 @@ BoardFilter = Annotated[str | None, typer.Option("--board", help="Only results o
 
 @results.command("list")
 def results_list(
-    job: JobFilter = None, board: BoardFilter = None, url: Url = DEFAULT_URL, *, as_json: Json = False
+    job: JobFilter = None,
+    board: BoardFilter = None,
+    url: Url = DEFAULT_URL,
+    *,
+    flagged: Annotated[
+        bool,
+        typer.Option("--flagged", help="Only those of a job that came late, again, or were superseded."),
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """List results in a table."""
-    from edgedyno.cli.results import list_results
+    from edgedyno.cli.results import list_flagged, list_results
 
-    list_results(job=job, board=board, url=url, as_json=as_json)
+    (list_flagged if flagged else list_results)(job=job, board=board, url=url, as_json=as_json)
 
 
 @results.command("show")

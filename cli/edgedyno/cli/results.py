@@ -21,6 +21,7 @@ from edgedyno.core.units import format_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgedyno.cli.client import Flagged
     from edgedyno.core.result import Result
 
 
@@ -34,6 +35,39 @@ def list_results(*, job: str | None, board: str | None, url: str, as_json: bool)
     print_results(results)
     if not results:
         say("no results yet")
+
+
+_FLAGGED = ("flag", "counts", "board", ">attempt", "trial", "runtime", "precision", ">threads", ">p50")
+
+
+def list_flagged(*, job: str | None, board: str | None, url: str, as_json: bool) -> None:
+    """Print the results of a job that are not simply the one of their trial, with what they are instead."""
+    if job is None:
+        raise ConfigError("--flagged: found no --job, expected the job to look into", code="results.job")
+    with Controller(url) as controller:
+        found = [one for one in controller.flagged(job) if board in (None, one.record.board)]
+    if as_json:
+        print_json(found)
+        return
+    print_table("", _FLAGGED, [_flagged_row(one) for one in found])
+    if not found:
+        say(f"no result of {job} came late, again, or before a newer attempt's")
+
+
+def _flagged_row(one: Flagged) -> list[object]:
+    record = one.record
+    latency = record.latency_seconds
+    return [
+        one.flag,
+        "yes" if one.counted else "no",
+        record.board,
+        record.attempt,
+        record.trial[:12],
+        record.runtime,
+        record.precision,
+        record.threads,
+        format_seconds(latency.p50) if latency else None,
+    ]
 
 
 def show(
