@@ -1,10 +1,9 @@
-"""Puts the controller together: store, link, reception, scheduler, HTTP. Starts and stops them in order."""
+"""Opens the store, makes what works on it, and serves HTTP. Starts and stops them in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,27 +15,20 @@ from edgedyno.controller.api.holdings import Holdings
 from edgedyno.controller.api.parts import Parts
 from edgedyno.controller.claim import Claim, fleet_of
 from edgedyno.controller.clock import FleetClock, wall_clock
-from edgedyno.controller.doorbell import Doorbell
 from edgedyno.controller.exporter import FleetCollector
-from edgedyno.controller.inbox import Inbox
 from edgedyno.controller.lab.files import ContentStore
 from edgedyno.controller.laboratory import ChildLaboratory, Laboratory
 from edgedyno.controller.leadership import DataDirLock
-from edgedyno.controller.link import Link
-from edgedyno.controller.presence import Presence
-from edgedyno.controller.reception import Reception, Step
-from edgedyno.controller.rollout.moment import moment_of
-from edgedyno.controller.scheduler import Scheduler
 from edgedyno.controller.security.board_rights import BoardRights
 from edgedyno.controller.security.exposure import check_exposure
 from edgedyno.controller.security.keeper import Keeper, api_names
 from edgedyno.controller.security.signing import Signer, open_signer, public_keys
 from edgedyno.controller.security.tokens import TokenBook
 from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
-from edgedyno.controller.service_metrics import ServiceState
 from edgedyno.controller.snapshot import SnapshotTaker
 from edgedyno.controller.store.database import Database, check_reachable
 from edgedyno.controller.store.migrate import migrate
+from edgedyno.controller.works import Works
 from edgedyno.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -142,115 +134,63 @@ class Service:
         self, stack: AsyncExitStack, database: Database, server: HttpServer, keeper: Keeper | None
     ) -> None:
         config = self._config
-        loop = asyncio.get_running_loop()
         clock = FleetClock(utc=self._utc)
         await database.read(clock.load)
         store = ContentStore(config.artifacts_dir)
         await asyncio.to_thread(store.clear_incoming)
-        claim = Claim(await database.write(fleet_of), clock.now, take_over=config.take_over)
-        presence = Presence(clock.now)
-        inbox = Inbox(config.inbox_messages)
-        link = Link(
+        works = Works(
             config,
-            inbox,
-            api_url=self.url,
-            claim=claim,
-            # paho calls from its own thread.
-            on_connected=lambda: loop.call_soon_threadsafe(came),
-            tls=keeper.broker_context if keeper else None,
-        )
-
-        def came() -> None:
-            doorbell.ring_all()
-            if keeper is not None:
-                keeper.broker_came()
-
-        doorbell = Doorbell(database, link.send, clock.now, lambda: moment_of(clock, presence))
-        scheduler = Scheduler(
             database,
             self._laboratory,
-            clock,
-            presence,
-            doorbell.ring,
+            clock=clock,
+            claim=Claim(await database.write(fleet_of), clock.now, take_over=config.take_over),
+            keeper=keeper,
+            url=self.url,
+            sign=self._signer.signed,
             needs_reduce_range=self._needs_reduce_range,
             wanted_formats=self._wanted_formats,
-            cancel_seconds=config.cancel_seconds,
-        )
-        reception = Reception(
-            database,
-            inbox,
-            clock,
-            presence,
-            link.send,
-            lease_seconds=config.lease_seconds,
-            sign=self._signer.signed,
-        )
-
-        def state() -> ServiceState:
-            return ServiceState(
-                tally=reception.tally,
-                inbox_depth=inbox.depth,
-                inbox_dropped=inbox.dropped,
-                mqtt_connected=link.connected,
-                leads=scheduler.leads,
-                builds=scheduler.builds,
-                build_seconds_sum=scheduler.build_seconds,
-                write_seconds=database.write_seconds,
-                read_seconds=database.read_seconds,
-                data_free_bytes=shutil.disk_usage(config.data_dir).free,
-                database_bytes=database.size_bytes(),
-            )
-
-        collector = FleetCollector()
-        registry = CollectorRegistry()
-        registry.register(collector)
-        parts = Parts(
-            config=config,
-            database=database,
-            store=store,
-            scheduler=scheduler,
-            doorbell=doorbell,
-            laboratory=self._laboratory,
-            clock=clock,
-            presence=presence,
-            registry=registry,
-            collector=collector,
-            snapshots=SnapshotTaker(
-                clock, presence, state, certificates=keeper.seconds_left if keeper else None
-            ),
-            mqtt_connected=lambda: link.connected,
-            board_rights=BoardRights(max_unnamed_bytes=config.max_unnamed_bytes),
-            url=self.url,
-            keeper=keeper,
-            forget=link.forget,
-            tokens=TokenBook(database),
-            holdings=Holdings(),
-            loopback=self._loopback,
-            signing_keys=[key.public_key for _, key in public_keys(config.signing_folder)],
         )
         stack.push_async_callback(self._laboratory.close)
-        self._tasks = [
-            asyncio.create_task(reception.run(_after(scheduler, doorbell)), name="reception"),
-            asyncio.create_task(scheduler.run(), name="scheduler"),
-            asyncio.create_task(doorbell.run(), name="doorbell"),
-            asyncio.create_task(server.run(make_app(parts)), name="http"),
-        ]
+        app = make_app(self._parts(works, store, keeper))
+        self._tasks = [*works.begin(), asyncio.create_task(server.run(app), name="http")]
         if keeper is not None:
             self._tasks.append(asyncio.create_task(keeper.run(), name="keeper"))
         # Undone from below: HTTP ends first, boards are told, what came is still stored, then the rest stops.
         stack.push_async_callback(_cancel, self._tasks)
-        stack.push_async_callback(asyncio.to_thread, link.stop)
+        stack.push_async_callback(asyncio.to_thread, works.link.stop)
         stack.push_async_callback(server.stop)
-        link.start()
+        works.link.start()
 
-
-def _after(scheduler: Scheduler, doorbell: Doorbell) -> Callable[[Step], None]:
-    def act(step: Step) -> None:
-        doorbell.ring(step.ring)
-        if step.woken:
-            scheduler.wake()
-
-    return act
+    def _parts(self, works: Works, store: ContentStore, keeper: Keeper | None) -> Parts:
+        """Return what the API works with."""
+        config = self._config
+        collector = FleetCollector()
+        registry = CollectorRegistry()
+        registry.register(collector)
+        return Parts(
+            config=config,
+            database=works.database,
+            store=store,
+            scheduler=works.scheduler,
+            doorbell=works.doorbell,
+            laboratory=self._laboratory,
+            clock=works.clock,
+            presence=works.presence,
+            registry=registry,
+            collector=collector,
+            snapshots=SnapshotTaker(
+                works.clock, works.presence, works.state, certificates=keeper.seconds_left if keeper else None
+            ),
+            mqtt_connected=lambda: works.link.connected,
+            board_rights=BoardRights(max_unnamed_bytes=config.max_unnamed_bytes),
+            url=self.url,
+            keeper=keeper,
+            forget=works.link.forget,
+            tokens=TokenBook(works.database),
+            holdings=Holdings(),
+            loopback=self._loopback,
+            signing_keys=[key.public_key for _, key in public_keys(config.signing_folder)],
+        )
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
