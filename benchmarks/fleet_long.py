@@ -1,6 +1,6 @@
 """Whether a controller grows: simulated boards work for half an hour; its memory, files, lag and database are watched.
 
-    python benchmarks/fleet_long.py [--boards 200] [--minutes 30] [--json]
+    python benchmarks/fleet_long.py [--boards 200] [--minutes 30] [--trial-seconds 5] [--json]
 
 Every board runs execution after execution (20 results, one every five seconds, renewals, progress, heartbeats), and
 the metrics are scraped as Prometheus does. Prints every minute, and at the end the slope of each quantity over the
@@ -103,7 +103,9 @@ async def keep_busy(fleet: SimulatedFleet) -> None:
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run to the end and return what was seen."""
-    plan = Plan(record=real_record(), capabilities=capabilities(), trials=20, trial_seconds=5.0)
+    plan = Plan(
+        record=real_record(), capabilities=capabilities(), trials=20, trial_seconds=arguments.trial_seconds
+    )
     rows: list[dict[str, float]] = []
     with SimulatedFleet(folder, arguments.boards, plan=plan) as fleet:
         await fleet.connect(seconds=180)
@@ -157,6 +159,7 @@ def main() -> int:
     )
     parser.add_argument("--boards", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--trial-seconds", type=float, default=5.0, help="shorter: more results in less time")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,9 @@ from edgedyno.agent.events import (
     Uploaded,
 )
 from edgedyno.agent.execution import Execution
+from edgedyno.agent.fence import fence_of
 from edgedyno.agent.folder_lock import hold_folder
+from edgedyno.agent.folders import ARTIFACTS, WORK
 from edgedyno.agent.identity import identity_tls
 from edgedyno.agent.identity_renewal import Renewal
 from edgedyno.agent.journal import Journal
@@ -107,7 +109,7 @@ class Daemon:
         self._spool.keep_only(self._outbox.artifacts())
         tls, token = identity_tls(state_dir), read_controller_token(config)
         self._porter = Porter(
-            ArtifactCache(state_dir / "artifacts", budget_bytes=int(config.cache_size), tls=tls, token=token),
+            ArtifactCache(state_dir / ARTIFACTS, budget_bytes=int(config.cache_size), tls=tls, token=token),
             self._spool,
             self._queue.put,
             tls=tls,
@@ -133,7 +135,8 @@ class Daemon:
             capabilities=capabilities,
             environments=config.runtimes,
             meters=config.meters,
-            work_dir=state_dir / "work",
+            work_dir=state_dir / WORK,
+            fence=fence_of(config, state_dir),
             journal=Journal(self._database),
             outbox=self._outbox,
             room=self._room,

@@ -350,6 +350,7 @@ class Execution:
             environments=self._s.environments,
             meters=self._s.meters,
             done_trials=self._s.journal.done_trials(self.entry),
+            fence=self._s.fence,
         )
 
     def _retry(self) -> None:

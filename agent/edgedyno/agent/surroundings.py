@@ -19,7 +19,7 @@ from edgedyno.agent.spool import Spool
 from edgedyno.core.board import Capabilities
 from edgedyno.core.manifest import Manifest
 from edgedyno.core.meters import MeterSettings
-from edgedyno.core.run import Environment
+from edgedyno.core.run import Environment, Fence
 
 if TYPE_CHECKING:
     from edgedyno.agent.journal import Entry
@@ -33,6 +33,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     environments: list[Environment]
     meters: list[MeterSettings] = []
     work_dir: Path
+    fence: Fence
     journal: Journal
     outbox: Outbox
     room: Room

@@ -21,6 +21,15 @@ class Environment(Struct, frozen=True):
     """Which to look for in it; empty: every one."""
 
 
+class Fence(Struct, frozen=True):
+    """Files and folders that the process of a model is kept from, where the system can."""
+
+    hidden: list[str] = []
+    read_only: list[str] = []
+    opened: list[str] = []
+    """Inside of what is hidden."""
+
+
 class RunRequest(Struct, frozen=True):
     """One execution to run; `files` maps each sha256 of the manifest to a verified local path."""
 
@@ -36,6 +45,7 @@ class RunRequest(Struct, frozen=True):
     """Ids of trials that have a result already, from before a restart."""
     meters: list[MeterSettings] = []
     """Power meters outside the board, each with all that is needed to read it."""
+    fence: Fence | None = None
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=str.lower):

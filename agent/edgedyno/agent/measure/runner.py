@@ -131,6 +131,7 @@ class _Execution:
             scratch=str(self._journal.scratch),
             memory_bytes=int((request.capabilities.memory_bytes or 0) * WORKER_MEMORY_SHARE) or None,
             deadlines=deadlines,
+            fence=request.fence,
         )
 
     def run(self) -> None:

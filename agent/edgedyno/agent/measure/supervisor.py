@@ -16,6 +16,7 @@ from edgedyno.agent.worker.process import Plugin, WorkerError, WorkerProcess
 from edgedyno.core.errors import RunError
 from edgedyno.core.manifest import Failure
 from edgedyno.core.result import OperatorProfile, OperatorTime
+from edgedyno.core.run import Fence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +126,7 @@ class Launch(Struct, frozen=True):
     scratch: str
     memory_bytes: int | None
     deadlines: Deadlines = Deadlines()
+    fence: Fence | None = None
 
 
 class Worker:
@@ -166,6 +168,7 @@ class Worker:
             cpus=self.cell.cpus,
             memory_bytes=launch.memory_bytes,
             memory_node=self.cell.memory_node,
+            fence=msgspec.structs.asdict(launch.fence) if launch.fence else None,
         )
         self._memory_refused: str | None = answer["memory_refused"]
         return process

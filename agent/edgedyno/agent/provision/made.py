@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from edgedyno.agent.environments import default_environments
+from edgedyno.agent.folders import ENVIRONMENTS
 from edgedyno.core.errors import ConfigError
 from edgedyno.core.run import Environment
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FOLDER = "environments"
+FOLDER = ENVIRONMENTS
 STAMP = "edgedyno-environment.json"
 
 

@@ -15,7 +15,7 @@ import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgedyno.agent.runtimes.base import InferenceError, LoadOptions, TensorSpec
-from edgedyno.agent.worker import computing, confine, numa, optouts, pacing, tensors
+from edgedyno.agent.worker import computing, confine, landlock, numa, optouts, pacing, tensors
 
 Answer = Dict[str, Any]
 
@@ -95,9 +95,11 @@ class Worker:
         cpus: Optional[List[int]] = None,
         memory_bytes: Optional[int] = None,
         memory_node: Optional[int] = None,
+        fence: Optional[Dict[str, List[str]]] = None,
     ) -> Answer:
         """Take cores and limits, then load the plugin: in this order, so that every thread inherits them."""
         no_network = optouts.leave_network()
+        fenced = fence is not None and landlock.fence_in(**fence)
         if cpus:
             confine.pin(cpus)
             self._cpus = cpus
@@ -107,7 +109,7 @@ class Worker:
         if memory_bytes:
             confine.limit_memory(memory_bytes)
         self._runtime = load_plugin(plugin["module"], plugin["attribute"], plugin.get("file"))()
-        return {"no_network": no_network, "memory_refused": self._memory.reason}
+        return {"no_network": no_network, "fenced": fenced, "memory_refused": self._memory.reason}
 
     def probe(self) -> Answer:
         """Ask the runtime whether it works here."""
