@@ -13,7 +13,7 @@ from sqlalchemy import select
 from edgedyno.controller.store.database import make_engine
 from edgedyno.controller.store.tables import executions, jobs, results
 from edgedyno.core.messages import TERMINAL_STATES
-from tests.chaos.fleet import ledger
+from tests.chaos.fleet import ledger, witness
 from tests.chaos.fleet.operator import TRIALS
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def check_store(account: Account, url: str, ledgers: Iterable[Path]) -> None:
         stored = [row._asdict() for row in connection.execute(select(results))]
         open_jobs = connection.execute(select(jobs.c.job).where(jobs.c.state.in_(("building", "active"))))
         account.stuck += [f"{row.job}: the job is still open" for row in open_jobs]
+        account.doubled += witness.read(connection)
     engine.dispose()
     _check_executions(account, found, stored)
     _check_results(account, stored, [line for file in ledgers for line in ledger.read(file)])

@@ -19,7 +19,7 @@ from msgspec import Struct
 from edgedyno.controller.security.tokens import create_token
 from edgedyno.controller.store.database import Database
 from edgedyno.controller.store.migrate import migrate
-from tests.chaos.fleet import disks, injected, network
+from tests.chaos.fleet import disks, injected, network, witness
 from tests.chaos.fleet.observer import Observer
 from tests.chaos.fleet.processes import Keeper, Process, marked
 from tests.chaos.fleet.proxy import Wire, Wires
@@ -152,6 +152,7 @@ class Fleet:
         self.data.mkdir(exist_ok=True)
         database = Database(self.database_url)
         migrate(database.engine)
+        database.write_now(witness.begin)
         for number in range(boards):
             board = f"board{number}"
             self.token_file(board).write_text(database.write_now(create_token, board, "board"))
