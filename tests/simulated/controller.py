@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgedyno.controller.config import ControllerConfig
-from edgedyno.controller.main import SWITCH_SECONDS, serve
+from edgedyno.controller.main import serve, set_up_process
 from edgedyno.controller.service import Service
 from tests.controller.service.standins import ScriptedLaboratory
 
@@ -18,7 +18,7 @@ from tests.controller.service.standins import ScriptedLaboratory
 def main() -> None:
     """Serve until SIGTERM."""
     logging.basicConfig(level=logging.WARNING)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    set_up_process()
     config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ControllerConfig)
     service = Service(config, laboratory=ScriptedLaboratory(), needs_reduce_range=lambda _features: False)
     asyncio.run(serve(service))

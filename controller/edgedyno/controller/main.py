@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import signal
 import sys
@@ -28,6 +29,18 @@ log = logging.getLogger(__name__)
 # The broker keeps 20 messages in flight (mosquitto's max_inflight_messages). With Python's 5 ms the MQTT thread
 # waits that long for its turn beside the store's, once for every 20: benchmarks/ingest.py shows it.
 SWITCH_SECONDS = 0.0005
+# glibc gives threads arenas of their own, up to eight for each core, and what one frees the others do not get:
+# under load the service grew by 140 MB an hour for hours, with two arenas by nothing (benchmarks/fleet_long.py).
+ARENAS = 2
+_M_ARENA_MAX = -8  # malloc.h
+
+
+def set_up_process() -> None:
+    """Set what holds for the whole process, before it has threads."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none
+        mallopt(_M_ARENA_MAX, ARENAS)
 
 
 def run_service(config: ControllerConfig, *, on_ready: Callable[[str], None] | None = None) -> None:
@@ -35,7 +48,7 @@ def run_service(config: ControllerConfig, *, on_ready: Callable[[str], None] | N
 
     Raises ConfigError or RetryableError when it cannot start.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
+    set_up_process()
     asyncio.run(serve(Service(config), on_ready))
 
 
