@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,11 @@ def _run(resolved: ResolvedJob, store: ContentStore, folder: Path) -> list[Resul
     return results
 
 
+def _words(text: str) -> str:
+    """Return a text without its numbers: one reason stands for alike ones, with the range of their numbers."""
+    return re.sub(r"[\d.]*\d( to [\d.]*\d)?", "#", text)
+
+
 def test_a_real_run_is_judged_and_reported(tmp_path: Path) -> None:
     store = ContentStore(tmp_path / "store")
     resolved = resolve_job(SPEC, base=tmp_path, store=store)
@@ -91,7 +97,8 @@ def test_a_real_run_is_judged_and_reported(tmp_path: Path) -> None:
     else:
         assert verdict.answer == "cannot tell"
         assert verdict.recommended == []
-        assert results[0].validity.reasons[0] in verdict.headline
+        told = _words(verdict.headline)
+        assert any(_words(result.validity.reasons[0]) in told for result in results)
     assert meets_requirements([verdict]) == bool(verdict.recommended)
     assert "FP32" in "\n".join(verdict_lines(verdict))
     html = render_report([Section([verdict], results, resolved)], read=read)
