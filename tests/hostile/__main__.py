@@ -13,6 +13,7 @@ import msgspec
 
 from tests.hostile.campaign import Account, attack, encode, limit_memory, write_crashes
 from tests.hostile.targets import TARGETS
+from tests.options import count, name_of
 
 MOST_GROWTH_BYTES = 32 << 20
 _MIB = 1 << 20
@@ -20,11 +21,11 @@ _MIB = 1 << 20
 
 def main() -> int:
     """Return 1 when anything crashed, hung or grew."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--jobs", type=int, default=2, help="targets at one time")
-    parser.add_argument("--target", action="append", choices=list(TARGETS), help="only these")
+    parser = argparse.ArgumentParser(prog="./scripts/hostile", description=__doc__)
+    parser.add_argument("--inputs", type=count(), default=1_000_000)
+    parser.add_argument("--seed", type=count(0), default=7)
+    parser.add_argument("--jobs", type=count(), default=2, help="targets at one time")
+    parser.add_argument("--target", action="append", type=name_of(TARGETS), help="only these")
     parser.add_argument(
         "--crashes", type=Path, default=Path("hostile-crashes"), help="folder for inputs that crash"
     )

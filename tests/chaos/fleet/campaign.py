@@ -1,36 +1,24 @@
-"""`python -m tests.chaos.fleet --seed 7 --faults 1000`: a table of faults and what they did."""
+"""Faults of all kinds, done to a fleet with one controller and to one with two, and a table of what they did."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.chaos.fleet.account import Account
 from tests.chaos.fleet.run import Order, hurt
 
-# Of the faults, those done to a fleet with two controllers on one PostgreSQL.
-REPLICAS_SHARE = 0.25
+if TYPE_CHECKING:
+    import argparse
 
 
-def main() -> int:
-    """Return 1 when anything was lost, doubled, stuck or left behind."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--boards", type=int, default=5)
-    parser.add_argument("--kind", action="append", help="only this kind of fault; may be given again")
-    parser.add_argument(
-        "--replicas", type=float, default=REPLICAS_SHARE, help="share of faults done to two controllers"
-    )
-    parser.add_argument("--wait", type=float, default=0.7, help="mean seconds between two faults")
-    parser.add_argument("--broken", default="", help="run a variant that is broken on purpose")
-    parser.add_argument("--keep", type=Path, help="the folder for all files and logs")
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> bool:
+    """Return whether nothing was lost, doubled, stuck or left behind."""
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cables and disks are taken away first
     folder = options.keep or Path(tempfile.mkdtemp(prefix="edgedyno-chaos-"))
@@ -43,7 +31,7 @@ def main() -> int:
             place.mkdir(parents=True)
             order = Order(
                 faults=faults, seed=options.seed, boards=options.boards, replicas=replicas,
-                only=frozenset(options.kind) if options.kind else None, variant=options.broken,
+                only=frozenset(options.kind) if options.kind else None, variant=options.broken or "",
                 mean_wait_seconds=options.wait,
             )  # fmt: skip
             account.add(hurt(place, order, tell=_progress))
@@ -51,8 +39,8 @@ def main() -> int:
     if account.whole and options.keep is None:
         shutil.rmtree(folder)
     elif not account.whole:
-        print(f"again: ./scripts/chaos {' '.join(sys.argv[1:])}; logs and faults.jsonl are in {folder}")
-    return int(not account.whole)
+        print(f"logs and faults.jsonl are in {folder}")
+    return account.whole
 
 
 def _progress(words: str) -> None:
@@ -93,7 +81,3 @@ def _show(account: Account) -> None:
 def _counts(counts: dict[str, int]) -> None:
     for name, count in sorted(counts.items(), key=lambda pair: -pair[1]):
         print(f"  {name:32} {count:5}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
