@@ -3,8 +3,9 @@
     python benchmarks/fleet_long.py [--boards 200] [--minutes 30] [--trial-seconds 5] [--json]
 
 Every board runs execution after execution (20 results, one every five seconds, renewals, progress, heartbeats), and
-the metrics are scraped as Prometheus does. Prints every minute, and at the end the slope of each quantity over the
-part after the first sixth (caches fill), with a 95 % interval from a moving-block bootstrap of the residuals.
+the metrics are scraped as Prometheus does. Prints every minute, and at the end the slope of each quantity, with a 95 %
+interval from a moving-block bootstrap of the residuals: over the part after the first sixth, in which caches still
+fill, and over the second half, in which only what has no bound can grow.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ UNITS = {
     "database_bytes": "MB/h",
     "scrape_seconds": "s/h",
 }
+PARTS = {"after the first sixth": 6, "second half": 2}
 Array = npt.NDArray[np.float64]
 
 
@@ -140,9 +142,8 @@ def tell(row: dict[str, float]) -> None:
     )
 
 
-def conclude(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return the slope of each quantity after the first sixth."""
-    late = rows[len(rows) // 6 :]
+def conclude(late: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return the slope of each quantity in these samples."""
     times = np.array([row["seconds"] for row in late])
     found = {}
     for name, unit in UNITS.items():
@@ -164,14 +165,17 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(measure(arguments, Path(folder)))
-    slopes = conclude(found["rows"])
+    count = len(found["rows"])
+    slopes = {part: conclude(found["rows"][count // cut :]) for part, cut in PARTS.items()}
     if arguments.json:
         print(json.dumps({**found, "slopes": slopes}))
-    for name, each in slopes.items():
-        print(
-            f"{name:20} {each['per_hour']:+10.3f} {UNITS[name]:5} [{each['low']:+.3f}, {each['high']:+.3f}]  "
-            f"last {each['last']:.4g}"
-        )
+    for part, quantities in slopes.items():
+        print(part)
+        for name, each in quantities.items():
+            print(
+                f"  {name:20} {each['per_hour']:+10.3f} {UNITS[name]:5} "
+                f"[{each['low']:+.3f}, {each['high']:+.3f}]  last {each['last']:.4g}"
+            )
     print(f"results {found['sent']}, stored {found['stored']:.0f}")
     return 0
 

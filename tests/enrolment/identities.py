@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 
 from edgedyno.agent.identity_joining import join
 from edgedyno.controller.config import ControllerConfig
@@ -29,9 +30,26 @@ class Site:
         self.folder = folder
         self.config = config
         self.broker = broker
+        self.service: Service
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Start a controller."""
         self.service = Service(
-            config, laboratory=ScriptedLaboratory(), needs_reduce_range=lambda _features: False
+            self.config, laboratory=ScriptedLaboratory(), needs_reduce_range=lambda _features: False
         )
+        await self._running.enter_async_context(self.service.running())
+
+    async def stop(self) -> None:
+        """End the controller."""
+        await self._running.aclose()
+
+    async def restart(self) -> None:
+        """End the controller and start another at the same address."""
+        port = httpx.URL(self.service.url).port
+        await self.stop()
+        self.config = msgspec.structs.replace(self.config, listen_port=port)
+        await self.start()
 
     @property
     def ca_file(self) -> Path:
@@ -92,8 +110,9 @@ async def running_site(
         }
     site = Site(folder, ControllerConfig(data_dir=str(data_dir), tls=True, listen_port=0, **config), made)
     try:
-        async with site.service.running():
-            yield site
+        await site.start()
+        yield site
     finally:
+        await site.stop()
         if made is not None:
             made.kill()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edgedyno.agent.identity import identity_folder, read_identity
+from edgedyno.agent.identity import TRUSTED, identity_folder, read_identity
 from edgedyno.agent.main import main
+from edgedyno.controller.security.signing import finish_rotation, open_signer, prepare_rotation
+from edgedyno.core.signing import TrustedKeys
 from edgedyno.core.targets import BoardSelector
 from tests.agent.fleet.conftest import AgentProcess
 from tests.controller.service.samples import IMAGE_BYTES, MODEL_BYTES, resolved_job, sha256
@@ -157,6 +159,50 @@ async def test_a_check_leaves_the_agent_that_runs_alone(
             await asyncio.to_thread(agent.stop)
         code, said = await asyncio.to_thread(check)
         assert (code, said.rstrip()[-9:]) == (0, "connected")
+
+
+async def test_a_new_signing_key_reaches_a_running_board_with_its_renewal(tmp_path: Path) -> None:
+    async with running_site(tmp_path, broker=True, certificate_lifetime=12.0) as site:
+        agent = await start_board(site, "a")
+        keys = site.config.signing_folder
+
+        async def renewed(*expected: str) -> None:
+            before = read_identity(tmp_path / "a")
+
+            async def pinned() -> bool:
+                file = identity_folder(tmp_path / "a") / TRUSTED
+                known = msgspec.json.decode(file.read_bytes(), type=TrustedKeys).signing_keys
+                return read_identity(tmp_path / "a") != before and sorted(known) == sorted(expected)
+
+            await eventually(pinned, "keys with the renewed certificate")
+
+        async def runs_a_job() -> None:
+            async with site.http() as http:
+                await online(http, "a")
+                job = await submit(http, "a")
+
+                async def over() -> bool:
+                    return (await http.get(f"/jobs/{job}")).json()["state"] in ("succeeded", "failed")
+
+                await eventually(over, "job over")
+                answer = (await http.get(f"/jobs/{job}")).json()
+                assert answer["state"] == "succeeded", answer
+
+        try:
+            old = open_signer(keys).public_key.public_key
+            new = prepare_rotation(keys).public_key
+            await renewed(old, new)
+            finish_rotation(keys)
+            # The controller that runs signs with the old key until its end, so renewals bring both.
+            await renewed(old, new)
+            await runs_a_job()
+            await site.restart()
+            await runs_a_job()
+            await renewed(new)
+            await runs_a_job()
+            assert "manifest." not in agent.log.read_text()
+        finally:
+            await asyncio.to_thread(agent.stop)
 
 
 async def test_a_renewal_while_a_job_runs_loses_nothing(tmp_path: Path) -> None:

@@ -37,8 +37,12 @@ def rotate(config_file: Path | None, *, activate: bool) -> None:
     open_signer(folder)
     if activate:
         key = finish_rotation(folder)
-        say(f"{key.key_id} signs from the controller's next start on; boards may now drop the key before")
+        say(f"{key.key_id} signs from the controller's next start on; the key before is pinned until then")
     else:
         key = prepare_rotation(folder)
-        say(f"pin {key.key_id} on every board beside the current key, then: signing-key rotate --activate")
+        say(f"made {key.key_id}; the current key goes on signing")
+        say(
+            "enrolled boards pin it with their next renewal (two thirds of certificate_lifetime at most); pin it on"
+        )
+        say("others beside the current key; when all have it: signing-key rotate --activate")
     sys.stdout.write(key.public_key + "\n")

@@ -22,7 +22,7 @@ from edgedyno.controller.leadership import DataDirLock
 from edgedyno.controller.security.board_rights import BoardRights
 from edgedyno.controller.security.exposure import check_exposure
 from edgedyno.controller.security.keeper import Keeper, api_names
-from edgedyno.controller.security.signing import Signer, open_signer, public_keys
+from edgedyno.controller.security.signing import Signer, keys_to_pin, open_signer
 from edgedyno.controller.security.tokens import TokenBook
 from edgedyno.controller.server import HttpServer, is_loopback, listen, url_of
 from edgedyno.controller.snapshot import SnapshotTaker
@@ -189,7 +189,7 @@ class Service:
             tokens=TokenBook(works.database),
             holdings=Holdings(),
             loopback=self._loopback,
-            signing_keys=[key.public_key for _, key in public_keys(config.signing_folder)],
+            signing_keys=lambda: keys_to_pin(self._signer, config.signing_folder),
         )
 
 

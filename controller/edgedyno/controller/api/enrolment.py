@@ -118,5 +118,5 @@ def _enrolment(parts: Parts, keeper: Keeper, made: Certificate) -> Enrolment:
         broker_port=port,
         issued_at_unix=made.issued_at_unix,
         expires_at_unix=made.expires_at_unix,
-        signing_keys=parts.signing_keys,
+        signing_keys=parts.signing_keys(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -62,8 +62,8 @@ class Parts:
     """Where boards and people reach the API."""
     keeper: Keeper | None = None
     """Of certificates; None where no TLS is configured."""
-    signing_keys: list[str] = field(default_factory=list)
-    """Public keys of whom job manifests are signed by, as boards get them when they join."""
+    signing_keys: Callable[[], list[str]] = list
+    """Public keys that job manifests are signed by, as boards get them when they join and with each renewal."""
 
 
 def parts_of(request: Request) -> Parts:

@@ -75,6 +75,15 @@ def open_signer(folder: Path) -> Signer:
     return Signer(_read(file))
 
 
+def keys_to_pin(signer: Signer, folder: Path) -> list[str]:
+    """Return the public keys that boards are given now: the one in use, and those of the folder as it is.
+
+    A rotation is prepared and finished beside the running controller, which signs by its own key until its end.
+    """
+    keys = [signer.public_key, *(key for _, key in public_keys(folder))]
+    return list(dict.fromkeys(key.public_key for key in keys))
+
+
 def public_keys(folder: Path) -> list[tuple[str, TrustedKey]]:
     """Return the public keys that boards should pin: `current`, and `next` while a rotation is under way."""
     files = [folder / name for name in (CURRENT, NEXT) if (folder / name).exists()]
