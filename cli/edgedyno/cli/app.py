@@ -265,7 +265,9 @@ def signing_key_show(config_file: ConfigFile = None, *, as_json: Json = False) -
 def signing_key_rotate(
     config_file: ConfigFile = None,
     *,
-    activate: Annotated[bool, typer.Option("--activate", help="Sign with the next key from now on.")] = False,
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Sign with the next key from the controller's next start on.")
+    ] = False,
 ) -> None:
     """Make the next key, to be pinned beside the current one; with --activate, change over to it."""
     from edgedyno.cli.signing import rotate
