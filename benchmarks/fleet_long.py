@@ -5,7 +5,7 @@
 Every board runs execution after execution (20 results, one every five seconds, renewals, progress, heartbeats), and
 the metrics are scraped as Prometheus does. Prints every minute, and at the end the slope of each quantity, with a 95 %
 interval from a moving-block bootstrap of the residuals: over the part after the first sixth, in which caches still
-fill, and over the second half, in which only what has no bound can grow.
+fill, and over the second half, in which they should be full.
 """
 
 from __future__ import annotations

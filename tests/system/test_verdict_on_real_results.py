@@ -32,6 +32,8 @@ SPEC = JobSpec(
     require=Require(accuracy_drop=0.05),
 )
 
+NUMBER = r"-?\d+(?:\.\d+)?"
+
 
 def _run(resolved: ResolvedJob, store: ContentStore, folder: Path) -> list[Result]:
     variants = build_variants(resolved, store=store, precisions=SPEC.sweep.precisions, reduce_range=True)
@@ -67,9 +69,25 @@ def _run(resolved: ResolvedJob, store: ContentStore, folder: Path) -> list[Resul
     return results
 
 
-def _words(text: str) -> str:
-    """Return a text without its numbers: one reason stands for alike ones, with the range of their numbers."""
-    return re.sub(r"[\d.]*\d( to [\d.]*\d)?", "#", text)
+def _spans(headline: str, reason: str) -> list[tuple[float, float, float]] | None:
+    """Return each number of a reason with the span that the headline has in its place; None where it tells another."""
+    words = map(re.escape, re.split(NUMBER, reason))
+    told = re.search(f"({NUMBER})(?: to ({NUMBER}))?".join(words), headline)
+    if told is None:
+        return None
+    lows, highs = told.groups()[::2], told.groups()[1::2]
+    numbers = re.findall(NUMBER, reason)
+    return [
+        (float(low), float(number), float(high or low))
+        for low, number, high in zip(lows, numbers, highs, strict=True)
+    ]
+
+
+def test_a_reason_is_found_by_its_words_and_checked_by_its_numbers() -> None:
+    told = "Most often: drifted by -17 to -12% (bound 10%)."
+    assert _spans(told, "drifted by -14% (bound 10%)") == [(-17, -14, -12), (10, 10, 10)]
+    assert _spans(told, "jumped by -14% (bound 10%)") is None
+    assert _spans("took 97 % of it", "took 90 % of it") == [(97, 90, 97)]
 
 
 def test_a_real_run_is_judged_and_reported(tmp_path: Path) -> None:
@@ -97,8 +115,10 @@ def test_a_real_run_is_judged_and_reported(tmp_path: Path) -> None:
     else:
         assert verdict.answer == "cannot tell"
         assert verdict.recommended == []
-        told = _words(verdict.headline)
-        assert any(_words(result.validity.reasons[0]) in told for result in results)
+        told = [_spans(verdict.headline, result.validity.reasons[0]) for result in results]
+        spans = [span for each in told if each is not None for span in each]
+        assert any(each is not None for each in told), verdict.headline
+        assert all(low <= number <= high for low, number, high in spans), verdict.headline
     assert meets_requirements([verdict]) == bool(verdict.recommended)
     assert "FP32" in "\n".join(verdict_lines(verdict))
     html = render_report([Section([verdict], results, resolved)], read=read)

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # waits that long for its turn beside the store's, once for every 20: benchmarks/ingest.py shows it.
 SWITCH_SECONDS = 0.0005
 # glibc gives threads arenas of their own, up to eight for each core, and what one frees the others do not get:
-# under load the service grew by 140 MB an hour for hours, with two arenas by nothing (benchmarks/fleet_long.py).
+# at 200 results a second the service grew by 140 MB an hour, with two arenas by 27 (benchmarks/fleet_long.py).
 ARENAS = 2
 _M_ARENA_MAX = -8  # malloc.h
 

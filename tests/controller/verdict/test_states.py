@@ -156,3 +156,5 @@ def test_texts_that_differ_in_numbers_only_are_merged() -> None:
         "took 9.5 to 97 % of 1 CPU",
         "swap",
     ]
+    drifts = ["drifted by -12% (bound 10%)", "drifted by -17% (bound 10%)"]
+    assert merge_alike(drifts) == ["drifted by -17 to -12% (bound 10%)"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What binds a unit to its number, so that it never begins a line.
 NO_BREAK = "\N{NO-BREAK SPACE}"
-_PLAIN_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+_PLAIN_NUMBER = re.compile(r"(?:(?<![\w.])-)?(?<![\w.])\d+(?:\.\d+)?")
 _NUMBER_AND_UNIT = re.compile(r"(\d) ((?:%|s|ms|µs|ns|pt|m?W|m?J|[kMG]?B|/s|threads?)(?!\w))")
 
 
