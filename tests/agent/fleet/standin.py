@@ -86,12 +86,12 @@ class Standin:
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe(topics.of_board("+", "#"), qos=1)
-        client.publish(
-            topics.CONTROLLER_STATE,
-            encode(ControllerState(online=True, api_url=self.artifacts.url)),
-            1,
-            retain=True,
-        )
+        self.say_online()
+
+    def say_online(self) -> None:
+        """Publish that the controller is there: boards ask again."""
+        state = ControllerState(online=True, api_url=self.artifacts.url)
+        self._client.publish(topics.CONTROLLER_STATE, encode(state), 1, retain=True)
 
     def send(self, leaf: str, message: Message | bytes, *, retain: bool = False) -> None:
         """Publish on a leaf of the board."""

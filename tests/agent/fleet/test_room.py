@@ -49,11 +49,15 @@ def test_new_work_is_refused_until_there_is_space_again(
     agent.start()
     wait_until(lambda: controller.asked(Next), what="the first question")
     disk.fill()
-    asked = len(controller.asked(Next))
-    execution = controller.submit(manifest())
+    controller.say_online()
     wait_until(lambda: refuses(controller).startswith("storage.full: "), what="a refusal")
     assert "are wanted (min_free)" in refuses(controller)
+    # Counted only now: a question from before the refusal may have been on its way, and come twice.
+    asked, beats = len(controller.asked(Next)), controller.leaves.count("tele")
+    execution = controller.submit(manifest())
+    wait_until(lambda: controller.leaves.count("tele") >= beats + 2, what="two heartbeats after the bell")
     assert len(controller.asked(Next)) == asked
+    assert controller.state_of(execution) == "QUEUED"
     disk.free()
     ends_as(controller, execution, "SUCCEEDED")
     assert refuses(controller) == ""

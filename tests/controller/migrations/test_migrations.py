@@ -23,6 +23,7 @@ from tests.controller.migrations.dumps import load_postgresql, load_sqlite, read
 from tests.controller.service.conftest import make_board, make_service, postgresql
 from tests.controller.service.samples import message
 from tests.controller.service.standins import Board, ScriptedLaboratory
+from tests.controller.service.test_job_way import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,6 +153,13 @@ async def test_a_service_goes_on_with_it(
         record = database.read_now(_third_of_rpi4)
         board = await asyncio.to_thread(make_board, "rpi4", session_epoch=4)
         board.be_born()
+
+        async def born() -> bool:
+            known = database.read_now(boards.read_boards)
+            return any((one.board, one.session_epoch) == ("rpi4", 4) for one in known)
+
+        # A birth is retained, a result is not: one that comes before the controller's subscription is lost.
+        await eventually(born, "birth")
         ack = await asyncio.to_thread(board.deliver, message(record, 3))
         assert (ack.up_to, ack.refused) == (4, [])
 
