@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgedyno.core.messages import encode
+from edgedyno.core.messages import Get, encode
 from tests.conftest import wait_until
 from tests.protocol.conftest import assign, is_born
 from tests.protocol.rules import rule
@@ -87,8 +87,6 @@ def test_an_agent_that_lost_its_folder_begins_a_newer_session(
 def test_after_every_connect_there_is_a_birth_and_the_record_is_asked_for(
     standin: Standin, agent: AgentProcess, broker: Broker
 ) -> None:
-    from edgedyno.core.messages import Get
-
     agent.script(trials=1000, pause_seconds=0.05)
     agent.start()
     execution = assign(standin)

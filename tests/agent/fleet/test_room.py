@@ -87,6 +87,24 @@ def test_what_runs_keeps_its_results_and_goes_on(
     wait_until((agent.state_dir / "reserve").exists, what="the reserve taken up again")
 
 
+def test_results_are_kept_on_a_full_disk_and_so_are_their_acks(
+    controller: Standin, agent: AgentProcess, disk: Disk
+) -> None:
+    controller.acks = False
+    agent.script(trials=4, pause_seconds=0.4)
+    agent.start()
+    execution = controller.submit(manifest())
+    wait_until(lambda: controller.results, what="the first result")
+    disk.fill()
+    wait_until(lambda: len({one.seq for one in controller.results}) == 4, what="all results")
+    agent.kill()
+    agent.start()
+    controller.acks = True
+    ends_as(controller, execution, "SUCCEEDED")
+    assert controller.trials(execution) == trials(4)
+    assert agent.running
+
+
 def test_a_disk_with_nothing_left_pauses_the_run_and_loses_nothing(
     controller: Standin, agent: AgentProcess, disk: Disk, mosquitto: Mosquitto
 ) -> None:
