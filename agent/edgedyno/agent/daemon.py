@@ -55,7 +55,6 @@ from edgedyno.core.errors import ConfigError, RunError
 from edgedyno.core.messages import Ack, ControllerState, Desired, Next, Response, State, decode
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -112,6 +111,7 @@ class Daemon:
             ArtifactCache(state_dir / ARTIFACTS, budget_bytes=int(config.cache_size), tls=tls, token=token),
             self._spool,
             self._queue.put,
+            api_url=config.controller_url,
             tls=tls,
             token=token,
         )
@@ -128,7 +128,7 @@ class Daemon:
         self._link = Link(config.broker, board=config.board_id, will=will, deliver=self._queue.put)
         self._dialogue = Dialogue(self._link.publish, clock)
         self._delivery = Delivery(
-            self._outbox, self._spool, publish=self._link.publish, upload=self._upload, clock=clock
+            self._outbox, self._spool, publish=self._link.publish, upload=self._porter.upload, clock=clock
         )
         self._surroundings = Surroundings(
             board=config.board_id,
@@ -142,13 +142,12 @@ class Daemon:
             room=self._room,
             spool=self._spool,
             dialogue=self._dialogue,
-            fetch=self._fetch,
+            fetch=self._porter.fetch,
             deliver=self._queue.put,
             clock=clock,
             runner_command=runner_command,
             silence_seconds=config.runner_silence,
         )
-        self._api_url = config.controller_url
         self._execution: Execution | None = None
         self._rung = True
         self._ask_again_at = NEVER
@@ -373,7 +372,7 @@ class Daemon:
         self._allegiance.hear(state, busy=self._execution is not None or self._outbox.depth > 0)
         if self._allegiance.foreign:
             return
-        self._api_url = self._config.controller_url or state.api_url or self._api_url
+        self._porter.api_url = self._config.controller_url or state.api_url or self._porter.api_url
         self._begin_again()
         if self._execution is not None:
             self._execution.controller_moved()
@@ -412,12 +411,11 @@ class Daemon:
         )
         if busy or self._stopping or not self._link.connected:
             return
-        again_seconds = ASK_AGAIN_SECONDS
         self._look_for_room()
         if self._room.refuses is None:
             self._dialogue.ask(Next(request_id=new_request_id()))
         self._rung = False
-        self._ask_again_at = self._clock() + again_seconds * random.uniform(0.8, 1.2)  # noqa: S311 no secret
+        self._ask_again_at = self._clock() + ASK_AGAIN_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 no secret
 
     def _take_assignment(self, assignment: Assignment) -> None:
         if not self._dialogue.close("next", assignment.response.request_id) or self._stopping:
@@ -452,15 +450,6 @@ class Daemon:
             self._rung = True
         elif self._execution is None and assignment.rejection is not None:
             self._dialogue.ask(assignment.rejection)
-
-    def _fetch(self, ticket: int, manifest: Manifest, stop: threading.Event) -> None:
-        self._porter.fetch(ticket, manifest, self._api_url, stop)
-
-    def _upload(self, sha256: str) -> bool:
-        if self._api_url is None:
-            return False
-        self._porter.upload(sha256, self._api_url)
-        return True
 
     def _fetched(self, wake: Fetched) -> None:
         if self._execution is not None:

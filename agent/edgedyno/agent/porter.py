@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Porter:
-    """Carries files one after another; every task ends with exactly one event."""
+    """Carries files one after another; every task taken ends with exactly one event."""
 
     def __init__(
         self,
@@ -33,9 +33,12 @@ class Porter:
         spool: Spool,
         deliver: Callable[[AnyWake], None],
         *,
+        api_url: str | None,
         tls: Tls | None = None,
         token: str | None = None,
     ) -> None:
+        self.api_url = api_url
+        """Where the controller is; None while nobody has said."""
         self._cache = cache
         self._tls = tls
         self._spool = spool
@@ -46,8 +49,9 @@ class Porter:
         self._thread = threading.Thread(target=self._run, name="porter", daemon=True)
         self._thread.start()
 
-    def fetch(self, ticket: int, manifest: Manifest, api_url: str | None, stop: threading.Event) -> None:
+    def fetch(self, ticket: int, manifest: Manifest, stop: threading.Event) -> None:
         """Get the files of an execution; ends with Fetched."""
+        api_url = self.api_url
 
         def task() -> AnyWake:
             try:
@@ -61,8 +65,10 @@ class Porter:
 
         self._tasks.put(task)
 
-    def upload(self, sha256: str, api_url: str) -> None:
-        """Bring a kept file to the controller; ends with Uploaded."""
+    def upload(self, sha256: str) -> bool:
+        """Bring a kept file to the controller; ends with Uploaded. False when nobody has said where that is."""
+        if (api_url := self.api_url) is None:
+            return False
 
         def task() -> AnyWake:
             try:
@@ -82,6 +88,7 @@ class Porter:
             return Uploaded(sha256)
 
         self._tasks.put(task)
+        return True
 
     def stop(self, *, seconds: float = 2.0) -> None:
         """End the thread; what it carries is left where it can be continued."""

@@ -18,6 +18,7 @@ from edgedyno.controller.leadership import Leadership
 from edgedyno.controller.rollout import steps
 from edgedyno.controller.rollout.conductor import Conductor
 from edgedyno.controller.store import boards, executions, jobs, rollouts
+from edgedyno.controller.wakeup import wait_for_wakeup
 from edgedyno.core.errors import EdgedynoError
 from edgedyno.core.manifest import Failure, ResolvedJob
 
@@ -104,12 +105,7 @@ class Scheduler:
         try:
             while True:
                 await self._tick_safely()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
-                except TimeoutError:
-                    continue
-                except asyncio.TimeoutError:  # another class before Python 3.11
-                    continue
+                await wait_for_wakeup(self._wake, TICK_SECONDS)
         finally:
             await self.close()
 

@@ -433,3 +433,12 @@ def test_changes_that_came_too_late_are_not_applied(database: Database) -> None:
     database.write_now(executions.change, name, state="SUCCEEDED", version=2)
     late = lifecycle.Change(seen, "TIMED_OUT", "too late")
     assert database.write_now(lifecycle.apply, [late], 1.0) == []
+
+
+async def test_it_ends_though_it_is_woken_in_that_moment(fleet: Fleet) -> None:
+    task = asyncio.create_task(fleet.scheduler.run())
+    await asyncio.sleep(0.5)  # the first tick is over: it waits for the second
+    fleet.scheduler.wake()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()

@@ -22,6 +22,7 @@ from edgedyno.controller.security.enrolment import Registrar
 from edgedyno.controller.security.files import PUBLIC, write_file
 from edgedyno.controller.security.tls import client_context, refresh, server_context
 from edgedyno.controller.store import certificates as store
+from edgedyno.controller.wakeup import wait_for_wakeup
 from edgedyno.core.broker import TLS_PORT
 from edgedyno.core.errors import EdgedynoError
 
@@ -129,10 +130,7 @@ class Keeper:
                 log.warning("certificates: %s", error)
             except OSError:
                 log.exception("certificates: a file could not be written")
-            try:
-                await asyncio.wait_for(self._wake.wait(), EVERY_SECONDS)
-            except asyncio.TimeoutError:
-                continue
+            await wait_for_wakeup(self._wake, EVERY_SECONDS)
 
     async def apply(self) -> None:
         """Bring files, contexts, connections and the broker to what the database says. Raises EdgedynoError."""
