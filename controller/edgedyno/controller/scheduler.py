@@ -209,7 +209,9 @@ class Scheduler:
         )
 
     async def _expire(self, live: list[Execution]) -> None:
-        for job in {execution.job for execution in live} - self._timeouts.keys():
+        under_way = {execution.job for execution in live}
+        self._timeouts = {job: known for job, known in self._timeouts.items() if job in under_way}
+        for job in under_way - self._timeouts.keys():
             resolved = await self._database.read(jobs.read_resolved, job)
             self._timeouts[job] = resolved.spec.timeouts
         heard = await self._database.read(boards.read_heard)
@@ -316,7 +318,6 @@ class Scheduler:
         """
         if await self._database.write(lifecycle.settle_job, job):
             log.info("job ended", extra={"job": job})
-            self._timeouts.pop(job, None)
         elif not await self._database.read(rollouts.rests, job):
             return
         try:
