@@ -130,24 +130,7 @@ class Daemon:
         self._delivery = Delivery(
             self._outbox, self._spool, publish=self._link.publish, upload=self._porter.upload, clock=clock
         )
-        self._surroundings = Surroundings(
-            board=config.board_id,
-            capabilities=capabilities,
-            environments=config.runtimes,
-            meters=config.meters,
-            work_dir=state_dir / WORK,
-            fence=fence_of(config, state_dir),
-            journal=Journal(self._database),
-            outbox=self._outbox,
-            room=self._room,
-            spool=self._spool,
-            dialogue=self._dialogue,
-            fetch=self._porter.fetch,
-            deliver=self._queue.put,
-            clock=clock,
-            runner_command=runner_command,
-            silence_seconds=config.runner_silence,
-        )
+        self._surroundings = self._make_surroundings(capabilities, runner_command)
         self._execution: Execution | None = None
         self._rung = True
         self._ask_again_at = NEVER
@@ -164,6 +147,27 @@ class Daemon:
             Renewed: self._certificate_renewed,
             StopAsked: self._stop_asked,
         }
+
+    def _make_surroundings(self, capabilities: Capabilities, runner_command: Sequence[str]) -> Surroundings:
+        """Return what executions work with; call it when the parts exist."""
+        return Surroundings(
+            board=self._config.board_id,
+            capabilities=capabilities,
+            environments=self._config.runtimes,
+            meters=self._config.meters,
+            work_dir=self._state_dir / WORK,
+            fence=fence_of(self._config, self._state_dir),
+            journal=Journal(self._database),
+            outbox=self._outbox,
+            room=self._room,
+            spool=self._spool,
+            dialogue=self._dialogue,
+            fetch=self._porter.fetch,
+            deliver=self._queue.put,
+            clock=self._clock,
+            runner_command=runner_command,
+            silence_seconds=self._config.runner_silence,
+        )
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
